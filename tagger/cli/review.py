@@ -131,7 +131,7 @@ def push(
     that nobody has touched. With --target-precision, only papers with a tag that misses it are
     sent, and the audit sample.
 
-    The audit sample is drawn by a hash of the paper and sent without the model's tags. Its labels
+    The audit sample is drawn by a hash of the title and sent without the model's tags. Its labels
     measure accuracy, calibrate and set thresholds. If it comes to a paper that a strategy chose
     earlier, that paper is sent again.
 

@@ -43,10 +43,10 @@ def find_suspect_labels(
     Incorrect Annotations in Multi-Label Classification Data", 2022), as implemented in cleanlab.
     Final labels and labels that were rechecked are not reported again.
 
-    There is one label per paper. ``probabilities`` are the out-of-fold probabilities of the tags,
-    by facet and paper id. ``min_confidence`` is the minimum confidence of the model in a
-    contradiction. ``thresholds`` are the minimum probabilities of a given tag by facet, 0.5 by
-    default; they do not apply to exclusive facets.
+    The labels are those of :func:`merge_labels`, one per paper. ``probabilities`` are the
+    out-of-fold probabilities of the tags, by facet and paper id. ``min_confidence`` is the minimum
+    confidence of the model in a contradiction. ``thresholds`` are the minimum probabilities of a
+    given tag by facet, 0.5 by default; they do not apply to exclusive facets.
     """
     thresholds = thresholds or {}
     suspects = []
@@ -59,7 +59,7 @@ def find_suspect_labels(
         for index in _contradicted(facet, annotated, table):
             threshold = thresholds.get(facet.name, 0.5)
             suspect = _suspect(facet, annotated[index], table[index], threshold)
-            settled = annotated[index].final or annotated[index].queue == "recheck"
+            settled = annotated[index].final
             if suspect and suspect.confidence >= min_confidence and not settled:
                 suspects.append(suspect)
     return sorted(suspects, key=lambda suspect: -suspect.confidence)

@@ -94,7 +94,12 @@ def _age(label: Label) -> tuple[datetime, bool]:
 
 def labelled_papers(labels: Iterable[Label]) -> list[Paper]:
     """Return each paper with a current label of any outcome, once."""
-    return [own[-1].paper for own in labels_by_paper(labels).values()]
+    return [latest_paper(own) for own in labels_by_paper(labels).values()]
+
+
+def latest_paper(labels: Sequence[Label]) -> Paper:
+    """Return the paper of labels as in the latest one, with the text that merging keeps."""
+    return labels[-1].model_copy(update={"text": _text(labels)}).paper
 
 
 def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") -> list[Label]:
@@ -104,7 +109,8 @@ def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") ->
     annotator on each facet counts (at the same time, the later line), and the rule ``conflicts``
     decides between annotators; if it decides nothing, the latest seed label counts. Papers are in
     the order of their first labels. Entries that are not papers and papers without annotated facet
-    are left out. A paper has a text if one of its labels has it.
+    are left out. A paper has a text if one of its labels has it, and is final if one of them is or
+    if it was rechecked.
     """
     merged = []
     for name, own in labels_by_paper(labels).items():
@@ -126,10 +132,14 @@ def merge_labels(labels: Iterable[Label], conflicts: ConflictRule = "latest") ->
             # The id must stay the same in later trainings, even if the paper gets an identifier.
             changes: dict[str, object] = {"id": name, "tags": tags, "outcome": "tagged"}
             changes["text"] = _text(own)
-            if any(label.audited for label in own):
+            # Whoever answers afterwards does not reopen what is settled.
+            changes["final"] = any(label.final or label.queue == "recheck" for label in own)
+            tagged = [label for label in own if label.tags]
+            if any(label.audited for label in tagged):
                 # A paper stays in the sample: those that somebody looks at again are the hard ones.
                 changes["queue"] = "audit"
-            merged.append(own[-1].model_copy(update=changes))
+            # Source and queue are those of a label with tags: an auditor may be unable to tell.
+            merged.append(tagged[-1].model_copy(update=changes))
     return merged
 
 

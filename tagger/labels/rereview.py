@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tagger._util.atomic import exclusively, replacing
 from tagger.errors import TaggerError
 from tagger.labels.label import Label
-from tagger.labels.merging import ConflictRule, labels_by_paper, merge_labels
+from tagger.labels.merging import ConflictRule, labels_by_paper, latest_paper, merge_labels
 from tagger.labels.store import LabelStore
 from tagger.papers import Paper
 from tagger.taxonomy import (
@@ -158,7 +158,7 @@ def _rereviews(
             if (change := _change(facet, tags.get(facet.name), labels))
         }
         if questions:
-            found.append(Rereview(labels[-1].paper, questions))
+            found.append(Rereview(latest_paper(labels), questions))
     return found
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -15,6 +16,7 @@ from tagger._util.arrays import Floats
 from tagger.evaluation import HeldOut, translate_predictions
 from tagger.labels import ConflictRule, Label, LabelStore, SuspectLabel, find_suspect_labels
 from tagger.model import TaggerModel
+from tagger.papers import KnownPapers, Paper
 from tagger.registry.versions import DeletedRunError, Registry, Version
 from tagger.taxonomy import Taxonomy
 from tagger.training import TrainingData
@@ -53,19 +55,28 @@ def _arrived_since(
             f"'{newer.taxonomy.name}', not to '{taxonomy.name}'"
         )
         return []
-    known = {label.id for label in labels}
     names = {facet.name: {*facet.tag_names} for facet in taxonomy.facets}
     found = []
-    for label in newer.labels(conflicts):
+    for label in _others(newer.labels(conflicts), ((label.id, label.title) for label in labels)):
         # A tag that came or was renamed since is not in the taxonomy.
         tags = {
             name: each
             for name, each in label.tags.items()
             if name in names and names[name].issuperset(each)
         }
-        if label.arrived and label.id not in known and tags:
+        if label.arrived and tags:
             found.append(label.model_copy(update={"tags": tags}))
     return found
+
+
+def _others(labels: Iterable[Label], papers: Iterable[tuple[str, str]]) -> list[Label]:
+    """Return the labels of other papers than those with these ids and titles.
+
+    The id of a paper changes when an earlier label of it comes in.
+    """
+    ids = dict(papers)
+    known = KnownPapers(Paper(title, "", id=name) for name, title in ids.items())
+    return [label for label in labels if label.id not in ids and label.paper not in known]
 
 
 def predict_labelled(
@@ -78,18 +89,15 @@ def predict_labelled(
     model, which is loaded if there are any; their fold is 0. Without a model they are left out. A
     facet is left out if one of its tags cannot be translated.
     """
-    known = {name for table in held_out.values() for name in table.ids}
-    unseen = [
-        label.paper
-        for label in data.labels
-        if load and label.id not in known and label.text is not None
-    ]
+    pairs = chain.from_iterable(zip(one.ids, one.titles, strict=True) for one in held_out.values())
+    others = [one for one in _others(data.labels, pairs) if one.text is not None] if load else []
     predicted: Mapping[str, Floats] = {}
-    if load and unseen:
+    if load and others:
         model = load()
         # An update of a model was trained on papers that are not among its labels.
-        unseen = [paper for paper in unseen if paper.id not in model.reference.ids]
-        predicted = model.predict_proba(unseen)
+        others = _others(others, zip(model.reference.ids, model.reference.titles, strict=True))
+        predicted = model.predict_proba([label.paper for label in others])
+    unseen = [label.paper for label in others]
     tables = {}
     for name, table in held_out.items():
         new = predicted.get(name, np.zeros((0, len(table.facet.tags))))

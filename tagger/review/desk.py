@@ -16,7 +16,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
+from tagger.errors import TaggerError
 from tagger.labels import Label, LabelStore, current_labels
+from tagger.papers import paper_id
 from tagger.review.interface import NOTE, VERDICT
 from tagger.review.project import ReviewTask
 from tagger.review.pull import date_after, withdrawal
@@ -81,14 +83,14 @@ class ReviewDesk:
         """Save an answer; return False, and save nothing, if the paper has one already.
 
         It may be from another window, or from another process with the same label folder. Raises a
-        KeyError for an unknown number, and a TaggerError if the tags do not fit the taxonomy, or
-        the file cannot be written.
+        KeyError for an unknown number, and a TaggerError if the tags do not fit the taxonomy, those
+        of a facet were changed since the session began, or the file cannot be written.
         """
         with self._lock:
             if answer.number in self._answers:
                 return False
             label = self._label_of(answer)
-            added = self._store.add_corrections(lambda labels: _unless_answered(label, labels))
+            added = self._store.add_corrections(lambda labels: self._new(label, labels))
             self._open.remove(answer.number)
             self._answers[answer.number] = label
             # The answer of another process is not taken back here.
@@ -138,8 +140,10 @@ class ReviewDesk:
         self.taxonomy.check_tags(answer.tags)
         texts = {VERDICT: answer.verdict or "", NOTE: answer.note.strip()}
         annotation = {
-            # The same for the same paper, so that it never counts twice.
-            "unique_id": f"{HERE}/{self._annotator}/{queue}/{paper.id}",
+            # The same for the same paper, so that it never counts twice; chapters may share an id.
+            "unique_id": "/".join(
+                (HERE, self._annotator, queue, *dict.fromkeys((paper.id, paper_id(paper.title))))
+            ),
             "updated_at": datetime.now(UTC),
             "lead_time": answer.seconds,
             "result": [
@@ -154,6 +158,18 @@ class ReviewDesk:
         task = make_task(paper, decision, self.taxonomy, queue, reason, shown=shown)
         task["id"] = answer.number
         return read_label(task, annotation, self._annotator, self.taxonomy, HERE)
+
+    def _new(self, label: Label, labels: list[Label]) -> list[Label]:
+        """Return the label unless it is recorded; raise a TaggerError if the tags changed."""
+        # Adding corrections has read the taxonomy again. A new facet is not annotated, no more.
+        now = {facet.name: facet.tag_names for facet in self._store.taxonomy.facets}
+        for facet in self.taxonomy.facets:
+            if now.get(facet.name) != facet.tag_names:
+                raise TaggerError(
+                    f"not saved: the tags of {facet.name} have changed since this review began",
+                    hint="Start 'tagger review here' again; the answers before this one are saved",
+                )
+        return _unless_answered(label, labels)
 
 
 def tasks_here(labels: Iterable[Label]) -> list[ReviewTask]:
@@ -186,7 +202,11 @@ def _spread(chosen: Sequence[ChosenPaper]) -> list[ChosenPaper]:
 def _unless_answered(label: Label, labels: list[Label]) -> list[Label]:
     """Return the label, dated after the earlier ones; none if it has been recorded."""
     own = [one for one in labels if one.origin and one.origin.project == HERE]
-    recorded = {one.origin.annotation for one in current_labels(own) if one.origin}
-    if label.origin and label.origin.annotation in recorded:
+    work = paper_id(label.title)
+    answers = current_labels(one for one in own if paper_id(one.title) == work)
+    recorded = {one.origin.annotation for one in answers if one.origin}
+    name = label.origin.annotation if label.origin else ""
+    # Earlier versions named an answer without the id of the title.
+    if recorded & {name, name.removesuffix(f"/{work}")}:
         return []
     return date_after([label], own)

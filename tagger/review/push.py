@@ -14,7 +14,7 @@ from typing import Any
 from tagger._util.progress import Progress, no_progress
 from tagger.labels import Label
 from tagger.model import ReviewRule, TaggerModel
-from tagger.papers import KnownPapers, Paper, TaggedPaper
+from tagger.papers import KnownPapers, Paper, TaggedPaper, paper_id
 from tagger.review.evidence import Evidence, find_evidence
 from tagger.review.project import BATCH_SIZE, ReviewProject, ReviewTask
 from tagger.review.selection import NEAREST, ChosenPaper, PushSettings, Selection, reason_of
@@ -218,7 +218,9 @@ class _Push:
         for task in sorted(tasks, key=lambda task: (not task.touched, task.id)):
             # These are second tasks on purpose: an audit, and a recheck per taxonomy version.
             again = task.queue if task.queue in BLIND_QUEUES else ""
-            key = (task.paper.id, again, task.meta.taxonomy if task.meta and again else "")
+            version = task.meta.taxonomy if task.meta and again else ""
+            # Chapters may share the id of their book.
+            key = (task.paper.id, paper_id(task.paper.title), again, version)
             if key in known and not task.touched:
                 copies.add(task.id)
             known.add(key)

@@ -114,7 +114,7 @@ class Selection:
     def _reserve(
         self, papers: Iterable[Paper], labels: Iterable[Label], share: float, count: int
     ) -> list[Paper]:
-        """Return the next ``count`` papers of the audit sample, by a hash of the paper.
+        """Return the next ``count`` papers of the audit sample, by a hash of the title.
 
         The sample depends on nothing else, so that it is uniform and later pushes continue it. Seed
         labels are of papers that did not arrive.

@@ -1,7 +1,7 @@
 import pytest
 from helpers.samples import label_of
 
-from tagger.labels import find_suspect_labels
+from tagger.labels import find_suspect_labels, merge_labels
 from tagger.taxonomy import Facet, Tag, Taxonomy
 
 KINDS = ["survey", "method", "study"]
@@ -37,12 +37,22 @@ def test_tags_are_given_from_the_threshold_of_the_model(taxonomy):
     assert [one.suggested for one in found] == [("heart", "law")]
 
 
-def test_rechecked_and_final_labels_are_not_reported(taxonomy):
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"queue": "confused"}, {"queue": "recheck"}),
+        ({"queue": "audit"}, {"queue": "recheck"}),
+        ({"queue": "recheck"}, {"queue": "confused"}),
+        ({"final": True}, {"annotator": "bob"}),
+    ],
+)
+def test_rechecked_and_final_labels_are_not_reported(taxonomy, first, then):
     labels, probabilities = labels_and_chances()
-    wrong = {"tags": {"kind": ("study",), "field": ()}}
-    labels[0] = labels[0].model_copy(update={**wrong, "queue": "recheck"})
-    labels[3] = labels[3].model_copy(update={**wrong, "final": True})
-    assert find_suspect_labels(labels, probabilities, taxonomy) == []
+    wrong = {"id": "t-0", "source": "review", "tags": {"kind": ["study"], "field": []}}
+    answers = [label_of("t-0", **wrong, **changes) for changes in (first, then)]
+    open_ = [one.model_copy(update={"final": False, "queue": None}) for one in answers]
+    assert find_suspect_labels(merge_labels(labels + open_), probabilities, taxonomy)
+    assert find_suspect_labels(merge_labels(labels + answers), probabilities, taxonomy) == []
 
 
 def test_correct_labels_and_missing_annotations_are_not_reported(taxonomy):

@@ -67,6 +67,15 @@ def test_a_paper_stays_in_the_audit_sample_when_it_is_looked_at_again():
     assert not merge_labels([again])[0].audited
 
 
+@pytest.mark.parametrize("before", [{"source": "seed"}, {"queue": "confused"}])
+def test_an_audit_without_an_answer_makes_no_earlier_label_an_audited_one(before):
+    earlier = review("A Title", "a", **before)
+    unable = review("A Title", "b", 1, queue="audit", outcome="cannot-tell", tags={})
+    [merged] = merge_labels([earlier, unable])
+    assert (merged.tags, merged.audited) == (earlier.tags, False)
+    assert (merged.source, merged.queue) == (earlier.source, earlier.queue)
+
+
 def test_labels_by_title_and_doi_are_joined_under_the_first_id():
     seed = label_of("A Title", tags={"kind": ["survey"], "field": []})
     given = review("A title.", "b", id="doi:10.1/a")

@@ -14,6 +14,7 @@ from tagger.labels import (
     Prediction,
     apply_change,
     count_tags,
+    labelled_papers,
     papers_to_rereview,
     plan_change,
 )
@@ -139,6 +140,18 @@ def test_papers_without_an_answer_need_review(label_folder):
     change(label_folder, add_tag, "veins", "V.", "health", queue=True)
     assert asked(label_folder)["Title 0"] == ["kind", "field"]
     assert set(asked(label_folder)) == {f"Title {n}" for n in (0, 1, 2, 3, 6, 9, 10, 11)}
+
+
+def test_a_paper_is_asked_about_with_the_abstract_of_any_of_its_labels(label_folder):
+    correct(label_folder, "Title 0", {"field": ("law",)})
+    change(label_folder, add_tag, "ships", "S.", queue=True)
+    papers = [one.paper for one in papers_to_rereview(LabelStore(label_folder))]
+    texts = {label.title: label.text for label in LabelStore(label_folder).labels()}
+    assert texts["Title 0"]
+    assert {paper.title: paper.abstract for paper in papers} == texts
+    assert {
+        one.title: one.abstract for one in labelled_papers(LabelStore(label_folder).all_labels())
+    } == texts
 
 
 def test_open_store_reads_a_changed_taxonomy(label_folder):

@@ -2,13 +2,14 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from helpers.samples import add_audit, ran, run
+from helpers.samples import add_audit, label_line, ran, run
 
 from tagger.errors import TaggerError
 from tagger.evaluation import share
 from tagger.labels import LabelStore, apply_change
 from tagger.papers import Paper
 from tagger.registry import evaluate_models
+from tagger.registry.predictions import training_data
 from tagger.taxonomy import merge_tags, rename_tag
 
 
@@ -38,6 +39,21 @@ def test_two_versions_are_evaluated_on_the_same_papers(registry, log, label_fold
     change = found.comparison.facets[0].figures["accuracy"]
     assert change.after == second.measured.figures["accuracy"].value
     assert first.coverage.interval[0] <= first.coverage.value <= first.coverage.interval[1]
+
+
+def test_a_paper_of_the_training_stays_one_when_its_id_changes(registry, log, label_folder):
+    add_audit(label_folder, 40)
+    version = log()
+    earlier = {"source": "review", "queue": "audit", "annotator": "bob"}
+    line = label_line("New 0", **earlier, id="doi:10.1/x", time="2025-01-01T00:00:00Z")
+    with (label_folder / "corrections.jsonl").open("a", encoding="utf-8") as file:
+        file.write(f"\n{line}\n")
+    assert "doi:10.1/x" in {label.id for label in LabelStore(label_folder).labels()}
+    trained = [label.id for label in training_data(registry, version).labels]
+    now = training_data(registry, version, label_folder)
+    assert [label.id for label in now.labels] == trained
+    [found] = evaluate_models(registry, ["1"], label_folder).models
+    assert of(found, "kind", "audit").out_of_fold == of(found, "kind", "audit").measured.papers
 
 
 def test_a_file_is_an_evaluation_set(registry, log, saved_model, tmp_path):

@@ -1,5 +1,6 @@
 """The papers and answers of a review on this machine, without its page."""
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -57,6 +58,34 @@ def test_a_paper_is_answered_once_whichever_process_asks(desk, model, papers, la
     assert not accept(other, 1)
     assert len(reviews(label_folder)) == 1
     assert other.upcoming(1) == [2]
+
+
+def chapters():
+    return [
+        Paper(title, f"On {title}.", identifiers=("doi:10.1234/book",))
+        for title in ("Memory in language models", "Planning with graph search")
+    ]
+
+
+def test_each_chapter_of_a_book_is_answered_in_a_session_of_its_own(model, label_folder):
+    for paper in chapters():
+        desk = open_desk(model, [paper], label_folder)
+        assert desk.upcoming(9) == [1]
+        assert accept(desk, 1)
+    assert [label.title for label in reviews(label_folder)] == [one.title for one in chapters()]
+
+
+def test_an_answer_written_by_an_earlier_version_is_known(model, label_folder):
+    first, second = (open_desk(model, chapters()[:1], label_folder) for _ in range(2))
+    assert accept(first, 1)
+    file = label_folder / "corrections.jsonl"
+    line = json.loads(file.read_text(encoding="utf-8"))
+    # Such a line has the id of the paper, which the other chapters share, at its end.
+    line["origin"]["annotation"] = f"here/ann/{line['queue']}/doi:10.1234/book"
+    file.write_text(json.dumps(line), encoding="utf-8")
+    assert not accept(second, 1)
+    assert len(reviews(label_folder)) == 1
+    assert accept(open_desk(model, chapters()[1:], label_folder), 1)
 
 
 def test_the_answer_of_another_process_is_not_taken_back(desk, model, papers, label_folder):

@@ -228,6 +228,14 @@ def test_duplicate_tasks_of_a_killed_push_are_removed(model, papers, project):
     assert project.annotated_tasks()
 
 
+def test_chapters_that_share_the_id_of_their_book_keep_their_tasks(model, papers, project):
+    first, second = (with_doi(paper, "book") for paper in papers[:2])
+    push_papers([first], model, [], project, ALL)
+    push_papers([second], model, [], project, ALL)
+    assert push_papers([], model, [], project, ALL).duplicates_removed == 0
+    assert len(tasks_of(project)) == 2
+
+
 def test_a_duplicate_task_that_somebody_has_just_begun_is_kept(model, papers, project, monkeypatch):
     push_papers(papers[:1], model, [], project, ALL)
     project.import_tasks(tasks_of(project))

@@ -2,6 +2,7 @@
 
 import re
 import time
+from functools import partial
 
 import pytest
 from fastapi.testclient import TestClient
@@ -9,10 +10,12 @@ from helpers.review_desk import open_desk, reviews, served
 from helpers.samples import write_taxonomy
 from helpers.tiny_model import save_tiny_model
 
+from tagger.labels import LabelStore, apply_change
 from tagger.model import load_model
 from tagger.papers import Paper
 from tagger.review import make_review_page
 from tagger.review.desk import Answer
+from tagger.taxonomy import add_tag
 
 TOKEN = "a-token"
 
@@ -96,6 +99,17 @@ def test_what_is_wrong_is_said_and_not_saved(client, label_folder):
     assert answer(client, 99).status_code == 404
     assert answer(client, 1, verdict="maybe").status_code == 422
     assert not reviews(label_folder)
+
+
+def test_an_answer_without_a_tag_that_came_meanwhile_is_not_saved(client, desk, label_folder):
+    assert answer(client, 1).status_code == 200
+    lungs = partial(add_tag, facet="field", tag="lungs", definition="Lungs.", queue=True)
+    apply_change(LabelStore(label_folder), lungs)
+    refused = answer(client, 2)
+    assert (refused.status_code, "review here" in refused.json()["detail"]) == (422, True)
+    assert desk.upcoming(1) == [2]
+    assert len(reviews(label_folder)) == desk.done == 1
+    assert client.post("/undo").json()["number"] == 1
 
 
 @pytest.mark.parametrize("field", ['"seconds": NaN', '"seconds": 1, "note": "\\ud800"'])

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import numpy as np
@@ -125,6 +126,11 @@ def test_random_depends_on_the_seed_and_the_paper_but_not_on_the_others(taxonomy
     assert Random(seed=1).select(pool, 20) != Random(seed=2).select(pool, 20)
     among = [row for row in Random().select(pool, 20) if row < 10]
     assert Random().select(fewer, 10) == among
+    # A preprint that appears in a journal is not drawn a second time.
+    journal = [
+        replace(one, id="", identifiers=(f"doi:10.1/{n}",)) for n, one in enumerate(pool.papers)
+    ]
+    assert Random().select(replace(pool, papers=journal), 20) == Random().select(pool, 20)
 
 
 @pytest.mark.parametrize(
