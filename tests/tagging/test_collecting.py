@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import time
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -254,6 +255,19 @@ def test_corrections_show_in_every_command_and_survive_a_new_model(root, label_f
 def other_model(root):
     """Return the folder of a model with other heads."""
     return save_tiny_model(root / "other", small_taxonomy(), seed=1)
+
+
+def test_a_paper_added_today_is_found_today_in_any_time_zone(add, tmp_path, monkeypatch):
+    (tmp_path / "new.txt").write_text(page("Fifth paper"), encoding="utf-8")
+    try:
+        with monkeypatch.context() as patch:
+            # A day ahead of UTC at any time.
+            patch.setenv("TZ", "AHEAD-24")
+            time.tzset()
+            add("new.txt")
+            assert len(ran("library", "search", "library", "--since", "0d")["papers"]) == 1
+    finally:
+        time.tzset()
 
 
 def test_search_finds_words_phrases_days_and_what_waits(root):
