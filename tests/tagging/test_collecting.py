@@ -189,6 +189,15 @@ def test_a_near_duplicate_of_an_earlier_paper_is_named_once_and_offered_once(tmp
     assert offered == ["A preprint", "Another", "Something else", "Something new"]
 
 
+def test_the_earlier_paper_is_offered_although_its_abstract_comes_later(tmp_path, taxonomy):
+    path = tmp_path / "library"
+    for title, abstract in ("A preprint", ""), ("A journal version", text(1, 5)):
+        collect(path, [Paper(title, abstract, ("a",))], taxonomy)
+    pairs = collect(path, [Paper("A preprint", text(1), ("b",))], taxonomy).near_duplicates
+    assert [pair.titles for pair in pairs] == [("A preprint", "A journal version")]
+    assert [paper.title for paper in papers_to_review(collect_papers(path))] == ["A preprint"]
+
+
 def collect(path, papers, taxonomy):
     """Add papers to a library as the command does, with tags from nowhere."""
     arrivals = Arrivals.at(path, papers)
