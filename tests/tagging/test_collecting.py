@@ -198,6 +198,13 @@ def test_the_earlier_paper_is_offered_although_its_abstract_comes_later(tmp_path
     assert [paper.title for paper in papers_to_review(collect_papers(path))] == ["A preprint"]
 
 
+def test_a_near_duplicate_that_gains_an_identifier_is_not_offered_again(tmp_path, taxonomy):
+    path = tmp_path / "library"
+    collect(path, [Paper("A preprint", text(1)), Paper("A journal version", text(1, 5))], taxonomy)
+    collect(path, [Paper("A journal version", "", identifiers=("doi:10.5555/1",))], taxonomy)
+    assert [paper.title for paper in papers_to_review(collect_papers(path))] == ["A preprint"]
+
+
 def collect(path, papers, taxonomy):
     """Add papers to a library as the command does, with tags from nowhere."""
     arrivals = Arrivals.at(path, papers)
