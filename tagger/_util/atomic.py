@@ -117,9 +117,11 @@ def exclusively(path: Path, *, wait: bool = True) -> Iterator[None]:
     Raises a TaggerError if another process holds the lock and ``wait`` is false, or the lock file
     cannot be written.
     """
-    lock = FileLock(path.with_name(f".{path.name}.lock"), is_singleton=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # Links to one file have one lock.
+        real = path.resolve()
+        lock = FileLock(real.with_name(f".{real.name}.lock"), is_singleton=True)
+        real.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=_PATIENCE if wait else 0)
         except Timeout as error:

@@ -120,7 +120,7 @@ def export(
     papers = [one.tagged for one in found]
     if not replace:
         hint = "Choose another --output, or --replace them"
-        check_no_loss(folder, (one.paper for one in papers), hint)
+        check_no_loss(folder, [one.paper for one in papers], hint)
     with output.working("Writing results"):
         kept = () if no_abstracts else (one.with_abstract for one in found)
         # First tags.jsonl, by which the folder is known as one of tagger; notes contain abstracts.

@@ -168,7 +168,14 @@ def papers_to_review(read: PaperCollection) -> Sequence[Paper]:
 
     libraries = [Library(file.source.path) for file in read.files if file.format == "library"]
     again = {pair.ids[1] for library in libraries for pair in library.near_duplicates()}
-    papers = [paper for paper in read.papers if paper.id not in again] if again else read.papers
+    if not again:
+        return read.papers
+    # The id in the library is that of the entry; a merged paper may have another one.
+    numbers = read.papers.numbers.tolist()
+    left = {
+        number for number, entry in zip(numbers, read.entries, strict=True) if entry.id in again
+    }
+    papers = [paper for number, paper in enumerate(read.papers) if number not in left]
     if more := len(read.papers) - len(papers):
         warn(f"{more} papers are near duplicates of earlier ones, which are offered in their place")
     return papers

@@ -183,12 +183,12 @@ class Library:
         """Find, keep and return the near duplicates of the papers added since the last call."""
         select, execute = self._select, self._database.execute
         fresh = select(f"{_ROWS} WHERE id NOT IN (SELECT id FROM sketches) ORDER BY number")
-        new = {one.tagged.id: one.paper for one in fresh}
-        sketches = {name: near.sketch_of(paper) for name, paper in new.items()}
+        sketches = {one.tagged.id: near.sketch_of(one.paper) for one in fresh}
         likely = near.likely_near_duplicates(sketches, dict(execute("SELECT * FROM sketches")))
         query = f"{_ROWS} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY number"
-        papers = [*(one.paper for one in select(query, [json.dumps([*likely])])), *new.values()]
-        pairs = [pair for pair in near.find_near_duplicates(papers) if pair.ids[1] in new]
+        papers = [one.paper for one in select(query, [json.dumps([*likely, *sketches])])]
+        pairs = near.find_near_duplicates(papers)
+        pairs = [pair for pair in pairs if not sketches.keys().isdisjoint(pair.ids)]
         self._database.executemany("INSERT INTO sketches VALUES (?, ?)", sketches.items())
         rows = ((json.dumps(asdict(pair)),) for pair in pairs)
         self._database.executemany("INSERT INTO near_duplicates VALUES (?)", rows)

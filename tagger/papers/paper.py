@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import date
 
+from tagger.papers.titles import words_of
+
 IDENTIFIER_KINDS = ("doi", "arxiv", "pmid", "openalex", "s2", "corpusid")
 """Kinds of identifiers, the preferred identity first."""
 _TITLE_PREFIX = "t-"
-_NOT_A_WORD = re.compile(r"[\W_]+")
 
 
 def paper_id(title: str) -> str:
@@ -20,8 +20,7 @@ def paper_id(title: str) -> str:
     Case, spacing, punctuation and Unicode form are ignored. The id is ``"t-"`` and 16 hexadecimal
     digits of the SHA-256 of the normalised title.
     """
-    normal = unicodedata.normalize("NFKC", title).casefold()
-    key = _NOT_A_WORD.sub("", normal) or normal
+    key = "".join(words_of(title)) or unicodedata.normalize("NFKC", title).casefold()
     return _TITLE_PREFIX + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 from tagger._util.atomic import exclusively
@@ -84,7 +84,7 @@ class Arrivals:
         abstracts are added to them. ``day`` is that of the addition, by default today.
         """
         library = self.library or Library.create(self.path)
-        day = day or datetime.now(UTC).date()
+        day = day or date.today()
         texts = {paper.id: paper.abstract for paper in self.new} if abstracts else {}
         new = (LibraryPaper(one, texts.get(one.id), day) for one in run.tagged())
         with library.changing():

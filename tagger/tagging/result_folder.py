@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tagger._util.jsonl import read_lines
 from tagger.errors import TaggerError
-from tagger.papers import MANIFEST_FILE, NEAR_DUPLICATES_FILE, Paper
+from tagger.papers import MANIFEST_FILE, NEAR_DUPLICATES_FILE, Paper, number_papers
 from tagger.tagging.writers import TAGS_FILE, Writer, choose_writers
 from tagger.tagging.writers.jsonl import ABSTRACTS_FILE
 
@@ -27,10 +27,10 @@ _OF_MANIFEST = {"run", "model", "rows", "papers"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Paper):
     """The part of a line of an earlier ``tags.jsonl`` that is read."""
 
-    id: str
+    abstract: str = ""
 
 
 def check_output(
@@ -77,13 +77,19 @@ def _has_results(folder: Path) -> bool:
         return False
 
 
-def check_no_loss(folder: Path, papers: Iterable[Paper], hint: str) -> None:
+def check_no_loss(folder: Path, papers: Sequence[Paper], hint: str) -> None:
     """Raise a TaggerError if a folder has results of papers that are not among ``papers``."""
     earlier = folder / TAGS_FILE
     if not earlier.exists():
         return
     ids = {paper.id for paper in papers}
-    lost = sum(line.id not in ids for _, line in read_lines(earlier, _Known))
+    gone = [paper for _, paper in read_lines(earlier, _Known) if paper.id not in ids]
+    # The id of a paper changes when it gains an identifier.
+    names = {name for paper in gone for name in paper.known_as}
+    alike = [paper for paper in papers if not names.isdisjoint(paper.known_as)] if gone else []
+    numbers = number_papers([*alike, *gone]).tolist()
+    kept = {*numbers[: len(alike)]}
+    lost = sum(number not in kept for number in numbers[len(alike) :])
     if lost:
         raise TaggerError(
             f"has results of {lost} papers that are not among these, and they would be lost",

@@ -171,7 +171,10 @@ def plan_changes(
         candidates = dict.fromkeys(
             number for name in found.known_as for number in named.get(name, ())
         )
-        own = next((n for n in sorted(candidates) if found in KnownPapers([papers[n][0]])), None)
+        fitting = [n for n in sorted(candidates) if found in KnownPapers([papers[n][0]])]
+        # A paper that shares only the title may be another one.
+        ids = found.unique_ids
+        own = max(fitting, key=lambda n: len(ids & papers[n][0].unique_ids), default=None)
         if own is None:
             continue
         wanted = [prefix + keyword for keyword in keywords_of(papers[own][1])]

@@ -147,6 +147,16 @@ def test_waiting_for_a_lock_is_logged(tmp_path, monkeypatch, caplog):
     assert caplog.messages == [f"waiting for another tagger process that uses {path}"]
 
 
+def test_a_link_has_the_lock_of_its_file(tmp_path):
+    link = tmp_path / "links" / "link.txt"
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "file.txt")
+    other = holder(tmp_path / "file.txt")
+    with pytest.raises(TaggerError, match="another tagger process"), exclusively(link, wait=False):
+        pass
+    other.communicate()
+
+
 def test_lock_of_a_killed_process_is_released(tmp_path, caplog):
     other = holder(tmp_path / "file.txt")
     other.kill()

@@ -18,6 +18,30 @@ def test_every_title_has_an_identity(title):
     assert paper_id(title).startswith("t-")
 
 
+def test_vowel_signs_distinguish_titles():
+    time, art = "\u0915\u093e\u0932", "\u0915\u0932\u093e"
+    assert paper_id(time) != paper_id(art)
+    papers = [Paper(title, "", identifiers=("doi:10.5555/a",)) for title in (time, art)]
+    assert len(group_entries(papers)) == 2
+    # A joiner has no shape.
+    assert paper_id("\u0915\u094d\u200d\u0937") == paper_id("\u0915\u094d\u0937")
+
+
+@pytest.mark.parametrize(
+    ("title", "same"),
+    [
+        ("Caf\u00e9", "cafe\u0301"),
+        ("\u0130stanbul", "istanbul"),
+        ("\u03b0", "\u03c5"),
+        ("q\u0304", "q"),
+        ("\u0643\u0650\u062a\u0627\u0628", "\u0643\u062a\u0627\u0628"),
+        ("I \u2764\ufe0f maps", "I \u2764 maps"),
+    ],
+)
+def test_accents_apart_from_letters_and_points_do_not(title, same):
+    assert paper_id(title) == paper_id(same)
+
+
 def test_text_joins_title_and_abstract():
     assert Paper("Why?", "Because.").text == "Why? Because."
     assert Paper("A title", "An abstract.").text == "A title. An abstract."

@@ -34,6 +34,18 @@ def test_the_same_papers_and_more_are_tagged_again_without_a_word(root, saved_mo
         run("tag", *files, "-m", saved_model, "--min-confidence", 0.5, code=0)
 
 
+def test_a_paper_that_gains_an_identifier_is_not_lost(root, saved_model):
+    entry = "@article{a, title={%s}, doi={10.5555/%s}, abstract={On it.}}"
+    for name in ("a", "b"):
+        (root / f"{name}.bib").write_text(entry % ("First paper", name), encoding="utf-8")
+    (root / "second.bib").write_text(entry % ("Second paper", "c"), encoding="utf-8")
+    tag = ("tag", "second.bib", "-m", saved_model)
+    run(*tag, "a.bib", code=0)
+    run(*tag, "a.bib", "week1.txt", code=0)
+    # Another paper of the same title is not the earlier one.
+    assert "results of 1 papers" in run(*tag, "b.bib", code=2).stderr
+
+
 def test_results_that_cannot_be_read_are_not_replaced(root, saved_model):
     tags = root / "tagged" / "tags.jsonl"
     tags.write_bytes(tags.read_bytes()[:-20])

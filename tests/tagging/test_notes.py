@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from tagger.papers import Review, TaggedPaper
+from tagger.papers import Review, TaggedPaper, paper_id
 from tagger.tagging.writers import choose_writers
 from tagger.tagging.writers.notes import MARKER
 
@@ -146,6 +146,23 @@ def test_what_a_person_wrote_stays(write, write_only, tmp_path):
     found = YAML(typ="safe").load(front)
     assert found["title"] == "One, corrected"
     assert found["tags"] == ["kind/study", "toread", "#mine/x"]
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_paper_that_gains_an_identifier_keeps_its_note(write, write_only, stays):
+    before = tagged("Introduction", paper_id("Introduction"))
+    [path] = write(before).values()
+    with path.open("a", encoding="utf-8") as file:
+        file.write("mine\n")
+    now = tagged("Introduction", "doi:10.5555/1", tags=("study",))
+    # A note belongs to the paper with its id, if that is among the papers.
+    write_only(tagged("Other"), now, *[before] * stays)
+    assert len([*path.parent.iterdir()]) == 2 + stays
+    assert path.read_text(encoding="utf-8").endswith("mine\n")
+    assert properties(path)["tags"] == ["kind/survey" if stays else "kind/study"]
+    content = path.read_text(encoding="utf-8")
+    write_only(now, *[before] * stays)
+    assert path.read_text(encoding="utf-8") == content
 
 
 @pytest.mark.parametrize(

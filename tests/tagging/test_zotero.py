@@ -112,6 +112,14 @@ def test_items_are_found_by_identifier_or_title(push, item, paper, found):
     assert json.loads(command("--json")[1])["found"] == found
 
 
+def test_an_item_has_the_tags_of_the_paper_with_its_identifier(push):
+    names = ("", "doi:10.5555/a", "doi:10.5555/b")
+    papers = [row("Introduction", name, f"kind-{number}") for number, name in enumerate(names)]
+    server, command = push([{"title": "Introduction", "DOI": "10.5555/b"}], papers)
+    assert command("--apply")[0] == 0
+    assert server.items["KEY00000"]["tags"] == [{"tag": "kind: kind-2", "type": 1}]
+
+
 def test_all_pages_are_read_and_items_written_in_batches(push):
     titles = [f"Paper number {number}" for number in range(230)]
     server, command = push([{"title": title} for title in titles], map(row, titles))

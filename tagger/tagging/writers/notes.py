@@ -57,11 +57,11 @@ def write_notes(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, folder: Path)
     taken = {_folded(path.name) for path in folder.glob("*")}
     facets = {facet.name for facet in taxonomy.facets}
     kept: list[str] = []
-    for paper in papers:
-        key = f"p-{hashlib.sha256(paper.id.encode('utf-8', 'replace')).hexdigest()[:16]}"
-        path = known.get(key) or _free_path(folder, paper.title, key, taken)
+    for paper, note in _with_notes(papers, known):
+        key = _key(paper.id)
+        path = note or _free_path(folder, paper.title, key, taken)
         taken.add(_folded(path.name))
-        old = _read(path) if key in known else None
+        old = _read(note) if note else None
         new = _note(paper, key, abstracts.get(paper.id, ""), old, facets)
         if new is None:
             kept.append(path.name)
@@ -70,6 +70,30 @@ def write_notes(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, folder: Path)
                 file.write(new.encode("utf-8", "surrogateescape"))
     if kept:
         _LOG.warning("notes with damaged properties or marker are left: %s", ", ".join(kept[:9]))
+
+
+def _with_notes(
+    papers: Iterable[TaggedPaper], known: dict[str, Path]
+) -> Iterator[tuple[TaggedPaper, Path | None]]:
+    """Yield papers with their notes, and remove these from ``known``, the notes by key.
+
+    A paper whose id has changed, because it has gained an identifier, has the note of another of
+    its ids, if no other paper has it.
+    """
+    renamed: list[tuple[TaggedPaper, list[str]]] = []
+    for paper in papers:
+        note = known.pop(_key(paper.id), None)
+        others = [] if note else [_key(name) for name in sorted(paper.paper.known_as)]
+        if known.keys().isdisjoint(others):
+            yield paper, note
+        else:
+            renamed.append((paper, others))
+    for paper, keys in renamed:
+        yield paper, next((known.pop(key) for key in keys if key in known), None)
+
+
+def _key(name: str) -> str:
+    return f"p-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:16]}"
 
 
 def _note(
