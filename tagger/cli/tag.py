@@ -121,12 +121,7 @@ def tag(
         place = held.enter_context(_place(folder, into, write or [], files))
         chosen, load = held.enter_context(_engine(engine, model, place, workers, cluster, device))
         read, problems = _read(files, format_name, column, since, place, chosen)
-        if not into and not read.papers:
-            nothing = {"entries": len(read.entries), "papers": 0, "output": []}
-            say = partial(output.echo, "No papers, so nothing was written")
-            output.finish(nothing, problems, as_json, say)
-            return
-        papers, arrivals = _papers_to_tag(read, into, place, replace=replace)
+        papers, arrivals = _unseen(read, problems, into, place, replace=replace, as_json=as_json)
         loaded = load(papers).at_effort(effort)
         _warn_of_other_tags(model, loaded)
         rule, target = output.review_rule(loaded, min_confidence, target_precision)
@@ -180,14 +175,26 @@ def _read(
     return output.collect_pages(files, format_name, column, collect)
 
 
-def _papers_to_tag(
-    read: PaperCollection, into: Path | None, folder: Path, *, replace: bool
+def _unseen(
+    read: PaperCollection,
+    problems: Sequence[TaggerError],
+    into: Path | None,
+    folder: Path,
+    *,
+    replace: bool,
+    as_json: bool,
 ) -> tuple[Sequence[Paper], Arrivals | None]:
+    """Return the papers to tag; without any, say so and end the command."""
     from tagger.tagging import Arrivals, check_no_loss
 
     if into:
         arrivals = Arrivals.at(into, read.papers)
         return arrivals.new, arrivals
+    if not read.papers:
+        content = {"entries": len(read.entries), "papers": 0, "output": []}
+        say = partial(output.echo, "No papers, so nothing was written")
+        output.finish(content, problems, as_json, say)
+        raise typer.Exit
     if not replace:
         hint = "Choose another --output, collect them --into a library, or --replace them"
         check_no_loss(folder, read.papers, hint)
