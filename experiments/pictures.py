@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -125,14 +123,12 @@ def mlflow_pages(folder: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "tagger", "ui", "--port", str(PORT)]
     environment = environment_of_tagger()
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=pipe, text=True, start_new_session=True
-    ) as running:
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, text=True) as running:
         try:
             assert running.stdout is not None
             yield running.stdout.readline().split()[-1]
         finally:
-            os.killpg(running.pid, signal.SIGTERM)  # MLflow, too
+            running.terminate()
 
 
 def draw_comparison(driver: Chrome, folder: Path) -> None:
@@ -151,7 +147,7 @@ def draw_comparison(driver: Chrome, folder: Path) -> None:
             wait.until(element_to_be_clickable((By.XPATH, element))).click()
         # A click may have scrolled the tables to the side.
         driver.execute_script("document.querySelectorAll('*').forEach(e => e.scrollLeft = 0)")
-        take_picture(driver, "document.body.innerText.includes('reviewed/')", "compare.png")
+        take_picture(driver, "document.body.innerText.includes('1 vs 2/')", "compare.png")
     driver.set_window_size(size["width"], size["height"])
 
 

@@ -111,20 +111,22 @@ def simulate(
             folder = Path(scratch) / str(len(reviewed))
             result = update(base, reviewed, taxonomy, settings, folder)
             if len(reviewed) in counts:
-                figures, right = measure(load_model(folder, cache=cache), test)
-                flips = float((before & ~right).mean())
-                found[len(reviewed)] = {**figures, FLIPS: flips, **own_figures(result)}
+                model = load_model(folder, cache=cache)
+                found[len(reviewed)] = measure_after(model, result, test, before)
     return found
 
 
-def own_figures(result: TrainingResult) -> dict[str, float]:
-    """Return what a training says of itself, as far as it knows enough reviewed papers."""
-    own = {name: f"{name}/{key}" for name, key in FIGURES.items()}
-    return {
-        f"own {name} {FIGURES[name]}": result.metrics[key]
-        for name, key in own.items()
-        if key in result.metrics
+def measure_after(
+    model: TaggerModel, result: TrainingResult, test: TrainingData, before: Booleans
+) -> dict[str, float]:
+    """Return figures of a model, its negative flips, and the figures of its own training."""
+    figures, right = measure(model, test)
+    own = {
+        f"own {name} {key}": result.metrics[f"{name}/{key}"]
+        for name, key in FIGURES.items()
+        if f"{name}/{key}" in result.metrics
     }
+    return {**figures, FLIPS: float((before & ~right).mean()), **own}
 
 
 def train_anew(
@@ -145,9 +147,7 @@ def train_anew(
         with TemporaryDirectory() as scratch:
             folder, settings = Path(scratch) / "model", settings_of(options.quick, folds=2)
             result = train([*seeds, *reviewed], taxonomy, settings, folder)
-            figures, right = measure(load_model(folder), test)
-        flips = float((before & ~right).mean())
-        found[count] = {**figures, FLIPS: flips, **own_figures(result)}
+            found[count] = measure_after(load_model(folder), result, test, before)
     return found
 
 

@@ -121,7 +121,7 @@ def tag(
         place = held.enter_context(_place(folder, into, write or [], files))
         chosen, load = held.enter_context(_engine(engine, model, place, workers, cluster, device))
         read, problems = _read(files, format_name, column, since, place, chosen)
-        papers, arrivals = _unseen(read, problems, into, place, replace=replace, as_json=as_json)
+        papers, arrivals = _to_tag(read, problems, into, place, replace=replace, as_json=as_json)
         loaded = load(papers).at_effort(effort)
         _warn_of_other_tags(model, loaded)
         rule, target = output.review_rule(loaded, min_confidence, target_precision)
@@ -175,7 +175,7 @@ def _read(
     return output.collect_pages(files, format_name, column, collect)
 
 
-def _unseen(
+def _to_tag(
     read: PaperCollection,
     problems: Sequence[TaggerError],
     into: Path | None,

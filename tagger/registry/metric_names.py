@@ -62,8 +62,8 @@ def comparison_metrics(comparison: Comparison) -> tuple[dict[str, float], dict[s
     They are on reviewed papers, or on seed labels if too few were reviewed: macro-F1, its gain, and
     the verdict, which is 1 if the second version is better, -1 if it is worse. Gain and verdict of
     the first version are 0. Each pair of versions has names of its own, since its papers are
-    others. MLflow's view cuts names longer than about 24 letters, so only seeds are said in each;
-    it sorts digits first.
+    others. MLflow's view cuts names longer than about 24 letters, so names on reviewed papers leave
+    out what they are on; it sorts digits first.
     """
     pair = " vs ".join(name.split("/")[-1] for name in (comparison.before, comparison.after))
     before: dict[str, float] = {}
