@@ -242,6 +242,8 @@ class Attempts:
         if stop - start == 1 and self._here >= MOST_DEATHS:
             self.given_up.add(start)
         if start == stop and self._here >= _MOST_STARTS:
+            # The next run may have more memory.
+            path.unlink(missing_ok=True)
             raise TaggerError(
                 f"{self._here} workers died while they loaded the model",
                 hint="Give the workers more memory, or use fewer of them",

@@ -200,6 +200,23 @@ def test_a_row_at_which_workers_die_is_given_up(tag, out, local, rows, write_jso
     assert tagged(out) == left
 
 
+def test_a_run_goes_on_after_one_in_which_no_worker_could_load_the_model(
+    tag, rows, write_json, monkeypatch
+):
+    def deadly():
+        raise SystemExit
+
+    path = write_json(rows[:1])
+    with monkeypatch.context() as patch:
+        patch.setattr(SerialEngine, "share", lambda *_: deadly)
+        for _ in range(8):
+            with pytest.raises(SystemExit):
+                tag(path)
+        with pytest.raises(TaggerError, match="8 workers died"):
+            tag(path)
+    assert tag(path).papers == 1
+
+
 @pytest.mark.parametrize(
     "target",
     [
