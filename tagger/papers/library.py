@@ -7,6 +7,7 @@ model. Reviewers' answers are in the label folder, so tagging again does not los
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -43,6 +44,13 @@ CREATE TABLE sketches (id TEXT PRIMARY KEY, sketch BLOB NOT NULL);
 CREATE TABLE near_duplicates (content TEXT NOT NULL);
 """
 _ROWS = "SELECT tagged, abstract, added FROM papers"
+_TEXT = "json_extract(tagged, '$.title') || ' ' || ifnull(abstract, '')"
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff"
+    "\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+"""Thai, Lao, Burmese, Khmer, Japanese and Chinese, which have no spaces between words: the table
+``words`` has their phrases as one word."""
 _TAGGED = TypeAdapter(TaggedPaper)
 _PAIR = TypeAdapter(near.NearDuplicate)
 
@@ -124,16 +132,24 @@ class Library:
         """Return papers in the order in which they were added.
 
         With ``words``, only papers are returned whose title and abstract have them all, the best
-        matches first. Words in double quotes are a phrase. Raises a TaggerError if ``words``
-        are only quotes and blanks.
+        matches first. Words in double quotes are a phrase. If some of ``words`` are in a script
+        without spaces, all are searched as parts of words, a phrase as its words in this order,
+        and the papers keep their order. Raises a TaggerError if ``words`` are only quotes and
+        blanks.
         """
         query, values = f"{_ROWS} WHERE added >= ? ORDER BY number", [since.isoformat()]
-        if words:
+        phrases = _phrases(words) if words else []
+        if re.search(f"[{_UNSPACED}]", words):
+            like = f"AND {_TEXT} LIKE ? " * len(phrases)
+            query = f"{_ROWS} WHERE added >= ? {like}ORDER BY number"
+            values += [re.sub(rf"[^\w{_UNSPACED}]+", "%", f" {part} ") for part in phrases]
+        elif phrases:
             query = (
                 "SELECT tagged, papers.abstract, added FROM words JOIN papers ON number = "
                 "words.rowid WHERE added >= ? AND words MATCH ? ORDER BY rank"
             )
-            values.append(_phrases(words))
+            # In quotes, FTS5 does not read a phrase as its query syntax.
+            values.append(" ".join(f'"{part}"' for part in phrases))
         return self._select(query, values)
 
     def find(self, paper: Paper) -> LibraryPaper | None:
@@ -262,13 +278,13 @@ def _json(tagged: TaggedPaper) -> str:
     return json.dumps(tagged.as_row())
 
 
-def _phrases(words: str) -> str:
-    """Quote each word and phrase, so that FTS5 does not read them as its query syntax."""
+def _phrases(words: str) -> list[str]:
+    """Return the words, and the phrases in double quotes."""
     # FTS5 reads a query only up to a NUL, and SQLite takes no lone surrogates.
     parts: Sequence[str] = UNSAFE.sub(" ", words).split('"')
     phrases = [part for n, part in enumerate(parts) for part in ([part] if n % 2 else part.split())]
-    query = " ".join(f'"{part}"' for part in phrases if part.strip())
-    if not query:
+    phrases = [part for part in phrases if part.strip()]
+    if not phrases:
         hint = "Give words of titles and abstracts"
         raise TaggerError("the search has no words", hint=hint)
-    return query
+    return phrases

@@ -141,6 +141,31 @@ def test_a_quote_or_an_unsafe_character_among_words_is_passed_over(tmp_path, tax
         assert len(list(Library(tmp_path / "library").papers(words))) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("医学", True),
+        ("语言模型", True),
+        ("语言模型 gpt", True),
+        ("大型语言模型: 综述", True),
+        ("综述 语言模型", True),
+        ('"医学 综述"', True),
+        ('"综述 医学"', False),
+        ("法学", False),
+        ("医学 法学", False),
+        ("らがな", True),
+        ("ภาษา", True),
+    ],
+)
+def test_words_are_found_in_scripts_without_spaces(tmp_path, taxonomy, words, found):
+    title = "大型语言模型在医学中的应用综述"
+    abstract = "大型语言模型：综述。ひらがなと。基于GPT模型。ประมวลผลภาษาธรรมชาติ"
+    papers = [Paper(title, abstract, ("a",)), Paper("A study of hearts", "", ("a",))]
+    collect(tmp_path / "library", papers, taxonomy)
+    matches = [one.tagged.title for one in Library(tmp_path / "library").papers(words)]
+    assert matches == [title] * found
+
+
 def test_two_dois_are_not_both_of_a_paper_that_had_none(tmp_path, taxonomy):
     path = tmp_path / "library"
     collect(path, [Paper("One title", "", ("a",))], taxonomy)
