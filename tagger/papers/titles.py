@@ -8,6 +8,9 @@ from difflib import SequenceMatcher
 
 _WORD = re.compile(r"[^\W_]+")
 _NOT_A_WORD = re.compile(r"[\W_]+")
+_LETTER_AND_SIGN = re.compile(r"\b(?:c\+\+|[cf][#\u266f])")
+"""C++, C#, F#: names in which the signs are read aloud."""
+_SPOKEN = {ord("+"): " plus ", ord("#"): " sharp ", ord("\u266f"): " sharp "}
 _OPTIONAL_MARKS = {1, *range(10, 37), *range(200, 256)}
 """Combining classes of accents, which ``casefold`` may separate from their letters, and of the
 points of Hebrew, Arabic and Syriac, which are rarely written."""
@@ -30,9 +33,11 @@ _ALIKE = 0.75
 def words_of(title: str) -> list[str]:
     """Return the words of a title, without case, punctuation and differences of Unicode form.
 
-    Vowel signs and the like, as in Hindi and Thai, are parts of words, but ``\\w`` lacks them.
+    Vowel signs and the like, as in Hindi and Thai, are parts of words, but ``\\w`` lacks them. The
+    signs of C++, C# and F# are words.
     """
     normal = unicodedata.normalize("NFKC", title).casefold()
+    normal = _LETTER_AND_SIGN.sub(lambda found: found[0].translate(_SPOKEN), normal)
     if normal.isascii():
         return _WORD.findall(normal)
     return _NOT_A_WORD.sub(_marks_or_space, normal).split()

@@ -12,6 +12,22 @@ def test_title_identity_ignores_typesetting():
     assert paper_id("!!!") != paper_id("???")
 
 
+def test_names_that_differ_in_their_signs_distinguish_titles():
+    titles = [f"Teaching programming in {name}" for name in ("C", "C++", "C#", "F#")]
+    assert len({paper_id(title) for title in titles}) == 4
+    assert len({paper_id(f"{title} – a study") for title in titles}) == 4
+    papers = [Paper(title, "", identifiers=("doi:10.5555/a",)) for title in titles[1:]]
+    assert len(group_entries(papers)) == 3
+    assert paper_id("C#") == paper_id("C\u266f") == paper_id("c sharp")
+
+
+@pytest.mark.parametrize(
+    "title", ["A+", "GPT-4+", "$O(n)$ + c", "Ca++ waves", "C+ and D#", "#hashtag", "C # 2", "abc#"]
+)
+def test_other_signs_do_not_distinguish_titles(title):
+    assert paper_id(title) == paper_id(title.replace("+", "").replace("#", ""))
+
+
 @given(st.text(min_size=1, max_size=30))
 def test_every_title_has_an_identity(title):
     assert Paper(title, "").id == paper_id(title)
