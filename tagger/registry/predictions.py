@@ -31,12 +31,14 @@ def training_data(registry: Registry, version: Version, newer: Path | None = Non
     run of the version was deleted, they are all labels of that folder, in its taxonomy.
     """
     try:
-        conflicts = cast(ConflictRule, registry.run(version).data.params["conflicts"])
+        logged = registry.run(version).data.params
     except DeletedRunError:
         if newer is None:
             raise
         now = LabelStore(newer)
         return TrainingData.of(now.labels(), now.taxonomy)
+    # The first versions did not log the rule.
+    conflicts = cast(ConflictRule, logged.get("conflicts", "latest"))
     with TemporaryDirectory() as scratch:
         store = LabelStore(registry.label_folder(version, Path(scratch)))
         labels = store.labels(conflicts)

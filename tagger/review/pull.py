@@ -24,7 +24,8 @@ from tagger.labels import (
     measure_agreement,
 )
 from tagger.review.project import ReviewProject
-from tagger.review.tasks import TaskError, read_label
+from tagger.review.tasks import TaskError, facets_gone, read_label
+from tagger.taxonomy import Taxonomy
 
 Recorded = Mapping[str, tuple[Label, Origin]]
 """Labels of a project in the label folder, with their origins, by annotation id."""
@@ -37,7 +38,7 @@ class PullReport:
     ``new``, ``changed`` and ``withdrawn`` count the annotations that were added, edited, and
     deleted or skipped since the last pull; ``skipped`` counts the papers that somebody skipped.
     ``conflicts`` lists the disagreements of reviewers, ``agreement`` measures their agreement, and
-    ``problems`` lists annotations that could not be read.
+    ``problems`` lists annotations that could not be read, wholly or in a facet.
     """
 
     new: int = 0
@@ -71,6 +72,7 @@ def pull_labels(
             if label.origin and label.origin.project == project.key
         }
         corrections = _changed(found, recorded, report)
+        report.problems += _left_out(corrections, exported, store.taxonomy)
         counts = {task["id"]: len(task["annotations"]) for task in exported}
         missing = {name: pair for name, pair in recorded.items() if name not in found}
         corrections += _withdrawn(missing, project, counts, report)
@@ -135,6 +137,21 @@ def _changed(
             report.new += 1
         changed.append(label)
     return changed
+
+
+def _left_out(
+    corrections: Sequence[Label], exported: Sequence[dict[str, Any]], taxonomy: Taxonomy
+) -> list[str]:
+    """Return a problem for each facet of new answers that is not in the taxonomy any more."""
+    new = {label.origin.annotation for label in corrections if label.origin}
+    return [
+        f"task {task['id']} has tags of the facet '{facet}', which is not in the taxonomy; "
+        "those of the others were pulled"
+        for task in exported
+        for annotation in task["annotations"]
+        if annotation["unique_id"] in new
+        for facet in facets_gone(task, annotation, taxonomy)
+    ]
 
 
 def _withdrawn(

@@ -340,6 +340,17 @@ def _read_tags(
     return tags
 
 
+def facets_gone(
+    task: Mapping[str, Any], annotation: Mapping[str, Any], taxonomy: Taxonomy
+) -> list[str]:
+    """Return the facets with tags in an annotation that the taxonomy had, but has no more."""
+    meta, chosen = read_meta(task.get("meta")), _choices(annotation["result"])
+    current = {facet.name for facet in taxonomy.facets}
+    return [
+        name for name in (meta.facets if meta else ()) if chosen.get(name) and name not in current
+    ]
+
+
 def tags_in_use(tasks: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
     """Return the pairs of facet and tag that occur in annotations of exported tasks."""
     return {

@@ -9,6 +9,7 @@ from helpers.samples import label_of
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
 from tagger.registry import Registry, count_new_corrections, log_training, settings_of
+from tagger.registry.predictions import training_data
 from tagger.training import TrainingSettings
 
 
@@ -20,6 +21,15 @@ def test_an_earlier_version_was_fine_tuned_on_whole_texts(registry, log, monkeyp
     monkeypatch.setattr(Registry, "run", lambda *_: run)
     earlier = settings_of(registry, version)
     assert earlier.tuning_tokens == earlier.max_tokens > TrainingSettings().tuning_tokens
+
+
+def test_an_earlier_version_without_a_rule_of_conflicts_has_its_labels(registry, log, monkeypatch):
+    version = log()
+    trained = training_data(registry, version).labels
+    run = registry.run(version)
+    del run.data.params["conflicts"]
+    monkeypatch.setattr(Registry, "run", lambda *_: run)
+    assert training_data(registry, version).labels == trained
 
 
 def test_a_run_holds_the_origin_and_the_figures_of_a_version(registry, log, label_folder):

@@ -11,7 +11,7 @@ from tagger.labels import LabelStore, apply_change, papers_to_rereview
 from tagger.model import TaggerModel
 from tagger.review import PushSettings, pull_labels, push_papers, push_rechecks
 from tagger.review.strategies.uncertainty import Uncertainty
-from tagger.taxonomy import add_tag, merge_tags, rename_tag, retire_tag, split_tag
+from tagger.taxonomy import Taxonomy, add_tag, merge_tags, rename_tag, retire_tag, split_tag
 
 SPLIT_HEALTH = (split_tag, "field", "health", {"lungs": "Lungs.", "nerves": "Nerves."})
 
@@ -78,6 +78,22 @@ def test_an_answer_on_the_old_interface_is_pulled_after_the_change(desk, paper):
     assert desk.pull().new == 1
     assert desk.tags(paper) == {"kind": ("review",), "field": ("health", "law")}
     assert desk.pull().new == 0
+
+
+def test_an_answer_to_a_facet_that_is_gone_is_named_once_and_the_others_are_pulled(
+    desk, paper, taxonomy, tmp_path
+):
+    desk.push([paper])
+    desk.project.annotate(paper, kind=["survey"], field=[["law"]])
+    (tmp_path / "now").mkdir()
+    now = Taxonomy(name=taxonomy.name, facets=taxonomy.facets[1:])
+    (tmp_path / "now" / "taxonomy.yaml").write_text(now.model_dump_json(), encoding="utf-8")
+    store = LabelStore(tmp_path / "now")
+    [problem] = pull_labels(desk.project, store).problems
+    assert "'kind'" in problem
+    [label] = store.all_labels()
+    assert label.tags == {"field": ("law",)}
+    assert pull_labels(desk.project, store).problems == []
 
 
 def test_old_and_new_tags_in_one_answer_are_both_understood(desk, paper):
