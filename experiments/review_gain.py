@@ -119,7 +119,7 @@ def simulate(
 def measure_after(
     model: TaggerModel, result: TrainingResult, test: TrainingData, before: Booleans
 ) -> dict[str, float]:
-    """Return figures of a model, its negative flips, and the figures of its own training."""
+    """Measure a model: figures on ``test``, negative flips, and what its training logged."""
     figures, right = measure(model, test)
     own = {
         f"own {name} {key}": result.metrics[f"{name}/{key}"]
