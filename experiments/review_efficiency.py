@@ -7,7 +7,7 @@ when a strategy picks the paper. Every strategy installed takes part, those of o
 
 The protocol, fixed before the first run:
 
-- The 210 papers are split in 5 parts, five times over, with 5 seeds. Each part is once the test
+- The 210 papers are split in 5 parts, three times over, with 3 seeds. Each part is once the test
   papers, while the other 168 are the pool that a strategy picks from. So with each seed each paper
   is tested once, by a model that learned from none of the test papers, and F1 is taken over all
   210.
@@ -346,7 +346,7 @@ def situations(budgets: Rows, quick: bool) -> list[Situation]:
 
 def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    options = read_options(__doc__, seeds=(5, 1), budget=(80, 10))
+    options = read_options(__doc__, seeds=(3, 1), budget=(80, 10))
     budgets = np.arange(0, options.budget + 1, BATCH)
     names = sorted(strategy_names(), key=lambda name: (name != "random", name))
     names = names[: 2 if options.quick else None]
