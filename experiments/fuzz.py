@@ -411,7 +411,7 @@ def main() -> None:
     parser.add_argument("--atheris", metavar="TARGET", help="a part of a name")
     parser.add_argument("--in-atheris", help=argparse.SUPPRESS)
     parser.add_argument("--scratch", type=Path, help=argparse.SUPPRESS)
-    given = read_options(parser.description, parser, inputs=(200_000, 1_000), seconds=(1_800, 60))
+    given = read_options(parser.description, parser, inputs=(200_000, 1_000), seconds=(900, 60))
     if given.in_atheris:
         run_atheris(given.in_atheris, given.seconds, given.seed, given.scratch)
         return
