@@ -17,13 +17,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gold import bootstrap_interval, encoder_folder, read_gold, settings_of, some
+from gold import bootstrap_interval, read_gold, settings_of, some
 from record import ROOT, read_options, write_result
 from sklearn.metrics import accuracy_score, f1_score
+from stock_setfit import PAIRS, train_setfit
 
 from tagger.evaluation import predict_labels
 from tagger.labels import Label, LabelStore
@@ -31,17 +32,12 @@ from tagger.model import TaggerModel
 from tagger.papers import Paper
 from tagger.training import TrainingData, epochs_of, train
 
-if TYPE_CHECKING:
-    from setfit import SetFitModel
-
 Booleans = npt.NDArray[np.bool_]
 Predict = Callable[[Sequence[Paper]], dict[str, Booleans]]
 Fit = Callable[[list[Label], bool], Predict]
 """Labels to learn from, and whether it has to be quick."""
 
 SETS = ("dev", "dev2")
-PAIRS = 10
-"""Pairs of each kind that SetFit trains on, for each text. Its paper has 20, for fewer texts."""
 STORE = LabelStore(ROOT / "labels")
 TAXONOMY = STORE.taxonomy
 
@@ -121,7 +117,7 @@ def fit_setfit(labels: list[Label], quick: bool) -> Predict:
     y_true = TrainingData.of(labels, TAXONOMY).y_true
     texts = texts_of([label.paper for label in labels])
     models = {
-        facet.name: train_setfit(texts, y_true[facet.name], facet.exclusive, quick)
+        facet.name: train_setfit(texts, y_true[facet.name], exclusive=facet.exclusive, quick=quick)
         for facet in TAXONOMY.facets
     }
 
@@ -135,29 +131,6 @@ def fit_setfit(labels: list[Label], quick: bool) -> Predict:
         return answers
 
     return predict
-
-
-def train_setfit(texts: list[str], y_true: Booleans, exclusive: bool, quick: bool) -> SetFitModel:
-    from datasets import Dataset
-    from setfit import SetFitModel, Trainer, TrainingArguments
-
-    model = SetFitModel.from_pretrained(
-        str(encoder_folder(quick)),
-        multi_target_strategy=None if exclusive else "one-vs-rest",
-        head_params={"class_weight": "balanced"},
-    )
-    answers = y_true.argmax(axis=1) if exclusive else y_true.astype(int)
-    examples = Dataset.from_dict({"text": texts, "label": answers.tolist()})
-    with tempfile.TemporaryDirectory() as scratch:
-        arguments = TrainingArguments(
-            scratch,
-            num_iterations=1 if quick else PAIRS,
-            seed=0,
-            report_to="none",
-            save_strategy="no",
-        )
-        Trainer(model=model, args=arguments, train_dataset=examples).train()
-    return model
 
 
 def fit_recipe(recipe: str) -> Fit:

@@ -6,10 +6,10 @@ the same papers, cut to 128 tokens.
 
 Stock SetFit and FusionSent (Schopf et al., "Efficient Few-shot Learning for Multi-label
 Classification of Scientific Documents with Many Classes", 2024) compare pairs, whose number grows
-with the square of the papers: by their defaults they would take hours here. ``--pairs`` says how
-many of each paper they see. FusionSent's part for labels takes batches of 16 in place of 1, and as
-many wrong tags of a paper as it has right ones. Both keep the classifiers that they come with.
-FusionSent has a row only where it is installed.
+with the square of the papers: by their defaults they would take hours here. They see 20 of each
+paper. FusionSent's part for labels takes batches of 16 in place of 1, and as many wrong tags of a
+paper as it has right ones. Both keep the classifiers that they come with. FusionSent has a row only
+where it is installed.
 
     pip install --no-deps fusionsent
     python experiments/emnlp_tags.py  # writes experiments/results/emnlp_tags.*
@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from gold import encoder_folder, settings_of
 from record import SHARED, read_options, write_result
+from stock_setfit import PAIRS, train_setfit
 
 from tagger.evaluation import bootstrap_weights, interval, weighted_figures
 from tagger.labels import Label
@@ -95,38 +96,23 @@ def draw(y_true: Booleans, per_tag: int, seed: int) -> Integers:
     return np.flatnonzero(chosen)
 
 
-def setfit(pairs: int, seed: int, quick: bool) -> Method:
+def setfit(seed: int, quick: bool) -> Method:
     def method(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Answer:
-        from datasets import Dataset
-        from setfit import SetFitModel, Trainer, TrainingArguments
-
-        model = SetFitModel.from_pretrained(
-            str(encoder_folder(quick)), multi_target_strategy="one-vs-rest"
+        texts = [[paper.text for paper in some] for some in (papers, asked)]
+        model = train_setfit(
+            texts[0],
+            y_true,
+            exclusive=False,
+            quick=quick,
+            seed=seed,
+            tokens=32 if quick else TOKENS,
         )
-        model.model_body.max_seq_length = 32 if quick else TOKENS
-        with tempfile.TemporaryDirectory() as scratch:
-            trainer = Trainer(
-                model=model,
-                args=TrainingArguments(
-                    output_dir=scratch,
-                    seed=seed,
-                    batch_size=BATCH,
-                    num_iterations=pairs,
-                    report_to="none",
-                    save_strategy="no",
-                ),
-                train_dataset=Dataset.from_dict(
-                    {"text": [paper.text for paper in papers], "label": y_true.astype(int).tolist()}
-                ),
-            )
-            trainer.train()
-        texts = [paper.text for paper in asked]
-        return np.asarray(model.predict_proba(texts, as_numpy=True), dtype=np.float64), 0.5
+        return np.asarray(model.predict_proba(texts[1], as_numpy=True), dtype=np.float64), 0.5
 
     return method
 
 
-def fusionsent(pairs: int, seed: int, names: list[str], quick: bool) -> Method:
+def fusionsent(seed: int, names: list[str], quick: bool) -> Method:
     def method(papers: list[Paper], y_true: Booleans, asked: list[Paper]) -> Answer:
         import fusionsent.trainer
         from datasets import Dataset
@@ -145,7 +131,7 @@ def fusionsent(pairs: int, seed: int, names: list[str], quick: bool) -> Method:
             model=model,
             args=TrainingArguments(
                 batch_sizes=(BATCH, BATCH),
-                num_iterations=pairs,
+                num_iterations=1 if quick else PAIRS,
                 sampling_strategies=("oversampling", "undersampling"),
                 show_progress_bar=False,
             ),
@@ -163,7 +149,9 @@ def fusionsent(pairs: int, seed: int, names: list[str], quick: bool) -> Method:
         merged = body.fusion_model_body
         merged.max_seq_length = 32 if quick else TOKENS
         vectors = [merged.encode([paper.text for paper in some]) for some in (papers, asked)]
-        head = OneVsRestClassifier(LogisticRegression()).fit(vectors[0], y_true)
+        head = OneVsRestClassifier(LogisticRegression(class_weight="balanced")).fit(
+            vectors[0], y_true
+        )
         return np.asarray(head.predict_proba(vectors[1])), 0.5
 
     return method
@@ -213,12 +201,12 @@ def recipe(name: str, seed: int, facet: Facet, quick: bool) -> Method:
     return method
 
 
-def methods_of(seed: int, pairs: int, facet: Facet, quick: bool) -> dict[str, Method]:
+def methods_of(seed: int, facet: Facet, quick: bool) -> dict[str, Method]:
     names = [tag.definition for tag in facet.tags]
     methods = {title: recipe(name, seed, facet, quick) for title, name in RECIPES.items()}
-    methods["SetFit, pairs"] = setfit(pairs, seed, quick)
+    methods["SetFit, pairs"] = setfit(seed, quick)
     if importlib.util.find_spec("fusionsent"):
-        methods["FusionSent"] = fusionsent(pairs, seed, names, quick)
+        methods["FusionSent"] = fusionsent(seed, names, quick)
     return methods
 
 
@@ -239,7 +227,7 @@ def measure(
 
 
 def main() -> None:
-    options = read_options(__doc__, seeds=(1, 1), pairs=(3, 1))
+    options = read_options(__doc__, seeds=(1, 1))
     papers, y_true, names = read()
     tags = [Tag(name=f"tag-{n}", definition=name) for n, name in enumerate(names)]
     facet = Facet(name="field", definition="Field of study.", tags=tuple(tags))
@@ -247,15 +235,15 @@ def main() -> None:
     for per_tag in PER_TAG[: 1 if options.quick else None]:
         for seed in range(options.seeds):
             known = draw(y_true, per_tag, seed)
-            methods = methods_of(seed, options.pairs, facet, options.quick)
+            methods = methods_of(seed, facet, options.quick)
             for name, method in methods.items():
                 found = measure(facet, method, papers, y_true, known)
                 rows.append({"method": name, "per_tag": per_tag, "seed": seed, **found})
                 print(json.dumps(rows[-1]), flush=True)
-    write_result(options, "emnlp_tags", rows, table(rows, names, options.pairs))
+    write_result(options, "emnlp_tags", rows, table(rows, names))
 
 
-def table(rows: list[dict[str, Any]], names: list[str], pairs: int) -> str:
+def table(rows: list[dict[str, Any]], names: list[str]) -> str:
     lines = [
         "| | labels a tag | micro-F1 | macro-F1 | calibration error |",
         "|---|---|---|---|---|",
@@ -282,9 +270,9 @@ def table(rows: list[dict[str, Any]], names: list[str], pairs: int) -> str:
             f"{'' if seeds == 1 else f'; means of {seeds} draws'}; 95% bootstrap intervals over "
             f"papers; {TOKENS} tokens. Views and calibration were chosen with an eye on these "
             "tags, too. SetFit with pairs, and FusionSent in its like part, see "
-            f"{2 * pairs} pairs a paper and keep the classifiers that they come with; the others "
-            f"are recipes of tagger, with class weights and {FOLDS}-fold cross-validation for "
-            "calibration and threshold. training_speed.py measures time.",
+            f"{2 * PAIRS} pairs a paper, keep the classifiers that they come with, with class "
+            "weights, and a threshold of 0.5; the others are recipes of tagger, with class weights "
+            f"and {FOLDS}-fold cross-validation for calibration and threshold.",
         ]
     )
 
