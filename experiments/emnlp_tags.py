@@ -6,7 +6,7 @@ the same papers, cut to 128 tokens.
 
 Stock SetFit and FusionSent (Schopf et al., "Efficient Few-shot Learning for Multi-label
 Classification of Scientific Documents with Many Classes", 2024) compare pairs, whose number grows
-with the square of the papers: by their defaults they would take hours here. They see 20 of each
+with the square of the papers: by their defaults they would take hours here. They see 10 of each
 paper. FusionSent's part for labels takes batches of 16 in place of 1, and as many wrong tags of a
 paper as it has right ones. Both keep the classifiers that they come with. FusionSent has a row only
 where it is installed.
@@ -105,7 +105,7 @@ def setfit(seed: int, quick: bool) -> Method:
             exclusive=False,
             quick=quick,
             seed=seed,
-            tokens=32 if quick else TOKENS,
+            tokens=TOKENS,
         )
         return np.asarray(model.predict_proba(texts[1], as_numpy=True), dtype=np.float64), 0.5
 
