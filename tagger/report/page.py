@@ -59,7 +59,7 @@ class Report:
     @property
     def flow(self) -> Flow:
         """Counts of papers found, tagged, reviewed and corrected."""
-        return count_flow(self.papers)
+        return count_flow(self.papers, self.folders)
 
     @property
     def facets(self) -> list[ReportedFacet]:

@@ -62,6 +62,15 @@ def test_the_report_finds_the_abstracts(root):
     assert "On first paper:" not in (root / "report.html").read_text(encoding="utf-8")
 
 
+def test_the_report_counts_the_entries_that_the_run_merged(root, saved_model):
+    (root / "twice.txt").write_text(page("A paper", "Another", "A paper"), encoding="utf-8")
+    tagged = ran("tag", "twice.txt", "week1.txt", "-o", "twice", "-m", saved_model)
+    flow = ran("report", "twice", "tagged")["flow"]
+    assert (tagged["entries"], tagged["merged"]) == (5, 1)
+    # The two papers of the first week are in both folders.
+    assert (flow["found"], flow["duplicates"]) == (7, 3)
+
+
 def test_abstracts_that_must_not_be_kept_are_not(root, saved_model):
     assert run("tag", "week1.txt", "-m", saved_model, "--no-abstracts").returncode == 0
     assert not any(b"On first paper" in text for text in contents(root / "tagged").values())
