@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -121,6 +122,7 @@ def report_page(report: Report) -> str:
         script=script,
         most_influential=most_influential,
         moment=datetime.fromisoformat,
+        quote=shlex.quote,
         anchors={
             name: f"paper-{n}"
             for n, paper in enumerate(report.papers, start=1)
