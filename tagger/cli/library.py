@@ -131,6 +131,7 @@ def export(
             writer.write(papers, taxonomy, folder / writer.target)
     files += [writer.target for writer in writers]
     written = ", ".join(str(folder / name) for name in files)
+    output.warn_of_earlier_files(folder, [folder / name for name in files])
     output.echo(f"{len(papers)} papers. Written: {written}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date, timedelta
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tagger._util.text_safety import json_printable, printable
-from tagger.errors import TaggerError, missing_package
+from tagger.errors import TaggerError, missing_package, shown
 
 if TYPE_CHECKING:
     from tagger.evaluation import Figure, SampleFigures
@@ -252,6 +252,14 @@ def complain(error: TaggerError) -> None:
 def warn(text: str) -> None:
     """Print a warning as one line on standard error."""
     echo(f"warning: {text}", err=True)
+
+
+def warn_of_earlier_files(folder: Path, written: Collection[Path]) -> None:
+    """Warn of results in a folder that were not written again, in formats not asked for."""
+    from tagger.tagging import files_of_earlier_runs
+
+    for path in files_of_earlier_runs(folder, written):
+        warn(f"{shown(path)} is of an earlier run: --write renews it, or delete it")
 
 
 def print_figures(measured: Sequence[SampleFigures]) -> None:

@@ -275,6 +275,7 @@ class _Work:
         if self.arrivals:
             on = day and day.date()
             addition = self.arrivals.add(run, model.taxonomy, on, abstracts=abstracts)
+        output.warn_of_earlier_files(self.place, run.files)
         for warning in run.drift.warnings if run.drift else ():
             output.warn(f"{warning}; review some of them: tagger review push FILES")
         return run, addition

@@ -53,12 +53,13 @@ class Flow:
         return self.papers - self.marked
 
 
-def count_flow(papers: Sequence[ReportedPaper]) -> Flow:
-    """Count the papers of a report."""
+def count_flow(papers: Sequence[ReportedPaper], folders: Iterable[ResultFolder] = ()) -> Flow:
+    """Count the papers of a report, which are those of some result folders."""
     status = Counter(paper.status for paper in papers)
     return Flow(
         pages=len({entry for paper in papers for entry in paper.entries}),
-        found=sum(max(len(paper.entries), 1) for paper in papers),
+        found=sum(max(len(paper.entries), 1) for paper in papers)
+        + sum(folder.repeats for folder in folders),
         papers=len(papers),
         marked=sum(paper.tagged.review is not None for paper in papers),
         waiting=status["waiting"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -220,7 +221,8 @@ def _with_all_tags(path: Path, paper: TaggedPaper, taxonomy: Taxonomy) -> Tagged
             raise TaggerError(
                 f"{paper.title!r} has tags of another taxonomy than {taxonomy.version}",
                 path=path,
-                hint=f"With a model of this taxonomy, tag it anew: tagger library retag {path}",
+                hint="With a model of this taxonomy, tag it anew: "
+                f"tagger library retag {shlex.quote(str(path))}",
             )
         confidence[facet] |= known
     tags = {facet: paper.tags.get(facet, ()) for facet in confidence}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -59,7 +60,7 @@ class Report:
     @property
     def flow(self) -> Flow:
         """Counts of papers found, tagged, reviewed and corrected."""
-        return count_flow(self.papers)
+        return count_flow(self.papers, self.folders)
 
     @property
     def facets(self) -> list[ReportedFacet]:
@@ -121,6 +122,7 @@ def report_page(report: Report) -> str:
         script=script,
         most_influential=most_influential,
         moment=datetime.fromisoformat,
+        quote=shlex.quote,
         anchors={
             name: f"paper-{n}"
             for n, paper in enumerate(report.papers, start=1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -12,7 +13,7 @@ import numpy as np
 
 from tagger._util.jsonl import read_lines
 from tagger.errors import TaggerError
-from tagger.papers import NEAR_DUPLICATES_FILE, NearDuplicate, Paper, TaggedPaper
+from tagger.papers import MANIFEST_FILE, NEAR_DUPLICATES_FILE, NearDuplicate, Paper, TaggedPaper
 from tagger.tagging import TAGS_FILE, read_abstracts
 from tagger.taxonomy import FacetTranslation, Taxonomy, translate_facet
 
@@ -21,7 +22,8 @@ from tagger.taxonomy import FacetTranslation, Taxonomy, translate_facet
 class ResultFolder:
     """Results of a run of ``tagger tag``; ``time`` is when they were written, in UTC.
 
-    ``abstracts`` maps the ids of papers to their abstracts, as far as these are kept.
+    ``abstracts`` maps the ids of papers to their abstracts, as far as these are kept. ``repeats``
+    counts the entries that were merged into another one of the same file.
     """
 
     name: str
@@ -29,6 +31,7 @@ class ResultFolder:
     papers: tuple[TaggedPaper, ...]
     near_duplicates: tuple[NearDuplicate, ...] = ()
     abstracts: Mapping[str, str] = field(default_factory=dict)
+    repeats: int = 0
 
     @property
     def pages(self) -> tuple[str, ...]:
@@ -66,7 +69,20 @@ def read_result_folder(folder: Path) -> ResultFolder:
     time = max((paper.time for paper in papers if paper.time), default=written)
     near = folder / NEAR_DUPLICATES_FILE
     pairs = tuple(pair for _, pair in read_lines(near, NearDuplicate)) if near.exists() else ()
-    return ResultFolder(str(folder), time, papers, pairs, read_abstracts(folder))
+    abstracts, repeats = read_abstracts(folder), _count_repeats(folder, papers)
+    return ResultFolder(str(folder), time, papers, pairs, abstracts, repeats)
+
+
+def _count_repeats(folder: Path, papers: Sequence[TaggedPaper]) -> int:
+    """Count entries merged into one of the same file, which a paper's sources name once."""
+    try:
+        manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        counted, merged = int(manifest["papers"]), int(manifest["merged"])
+    except (OSError, ValueError, TypeError, LookupError):
+        return 0
+    named = sum(max(len(paper.sources), 1) for paper in papers)
+    # Something else may have written the papers after the run.
+    return max(counted + merged - named, 0) if counted == len(papers) else 0
 
 
 def translate_results(folder: ResultFolder, taxonomy: Taxonomy) -> ResultFolder:

@@ -8,6 +8,7 @@ from .ray_engine import device_of_cluster as device_of_cluster
 from .ray_engine import ray_cluster as ray_cluster
 from .result_folder import check_no_loss as check_no_loss
 from .result_folder import check_output as check_output
+from .result_folder import files_of_earlier_runs as files_of_earlier_runs
 from .run import TagRun as TagRun
 from .run import read_for_run as read_for_run
 from .run import tag_papers as tag_papers

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from tagger._util.jsonl import read_lines
 from tagger.errors import TaggerError
 from tagger.papers import MANIFEST_FILE, NEAR_DUPLICATES_FILE, Paper, number_papers
-from tagger.tagging.writers import TAGS_FILE, Writer, choose_writers
+from tagger.tagging.writers import TAGS_FILE, WRITERS, Writer, choose_writers
 from tagger.tagging.writers.jsonl import ABSTRACTS_FILE
 
 PROBLEMS_FILE = "problems.jsonl"
@@ -96,3 +97,13 @@ def check_no_loss(folder: Path, papers: Sequence[Paper], hint: str) -> None:
             path=folder,
             hint=hint,
         )
+
+
+def files_of_earlier_runs(folder: Path, written: Collection[Path]) -> list[Path]:
+    """Return the files of formats that an earlier run wrote into a folder, and the last one not.
+
+    Notes are not among them: those of other papers stay.
+    """
+    targets = [one.target for one in WRITERS if one.replacing_at is not nullcontext]
+    paths = [folder / target for target in targets]
+    return [path for path in paths if path.exists() and path not in written]

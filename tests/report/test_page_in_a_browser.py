@@ -85,6 +85,10 @@ def test_filters_search_and_groups(page):
     assert titles(page) == ["Ginkgo"]
     search.send_keys("zzz")
     assert titles(page) == []
+    search.clear()
+    # Every paper has a confidence for this tag, and none the word.
+    search.send_keys("survey")
+    assert titles(page) == []
     assert page.find_element(By.ID, "none").is_displayed()
     press(page, Keys.ESCAPE, "c")
     tick(page, "health")

@@ -1,5 +1,7 @@
 """The report of a library opens on the last week: new papers, tags that rise, what waits."""
 
+import html
+import shlex
 from datetime import date, timedelta
 
 import pytest
@@ -75,6 +77,11 @@ def test_the_page_lists_the_papers_of_the_week_and_counts_those_before(library):
     assert "Week of 2026-03-23: 10 new papers" in page
     assert "Paper 1-5" not in page
     assert len(build_report([library], None, weeks=2).papers) == 20
+
+
+def test_the_commands_of_the_page_name_a_library_with_a_space(library):
+    moved = library.rename(library.with_name("my library"))
+    assert shlex.quote(str(moved)) in html.unescape(report_page(build_report([moved], None)))
 
 
 def test_answers_of_reviewers_count_in_the_week(library, label_folder):

@@ -1,5 +1,7 @@
 """Results of other papers stay, and abstracts are kept beside the results unless told otherwise."""
 
+import json
+
 import pytest
 from helpers.samples import contents, json_lines, page, ran, run
 
@@ -27,6 +29,15 @@ def test_other_papers_are_replaced_only_when_asked(root, saved_model):
     done = run("tag", "week2.txt", "-m", saved_model, "--replace", code=0)
     [row] = json_lines(root / "tagged" / "tags.jsonl")
     assert row["title"] == "Third paper"
+
+
+def test_a_warning_names_the_formats_that_are_not_renewed(root, saved_model):
+    tag = ("tag", "week2.txt", "-m", saved_model)
+    run(*tag, "--replace", "--write", "parquet", code=0)
+    assert "tags.parquet" not in run(*tag, "--write", "parquet", code=0).stderr
+    done = run(*tag, "week1.txt", "--json", code=0)
+    assert "tagged/tags.parquet is of an earlier run" in done.stderr
+    assert json.loads(done.stdout)["papers"] == 3
 
 
 def test_the_same_papers_and_more_are_tagged_again_without_a_word(root, saved_model):
@@ -60,6 +71,15 @@ def test_the_report_finds_the_abstracts(root):
     assert "On first paper:" in (root / "report.html").read_text(encoding="utf-8")
     assert ran("report", "--no-abstracts")["abstracts"] == 0
     assert "On first paper:" not in (root / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_report_counts_the_entries_that_the_run_merged(root, saved_model):
+    (root / "twice.txt").write_text(page("A paper", "Another", "A paper"), encoding="utf-8")
+    tagged = ran("tag", "twice.txt", "week1.txt", "-o", "twice", "-m", saved_model)
+    flow = ran("report", "twice", "tagged")["flow"]
+    assert (tagged["entries"], tagged["merged"]) == (5, 1)
+    # The two papers of the first week are in both folders.
+    assert (flow["found"], flow["duplicates"]) == (7, 3)
 
 
 def test_abstracts_that_must_not_be_kept_are_not(root, saved_model):
