@@ -29,7 +29,9 @@ _DOUBLE_QUOTES = re.compile(r"``|''")
 _NUMBERS = r"\$\d(?:[^$\s;,]*|[^$;]{0,80}[\\^_][^$;]{0,80}(?<!\s))\$(?!\d)"
 _LATEX = re.compile(rf"\\|\$[^$\d\s][^$]*\$|{_NUMBERS}")
 _BARE_SPECIAL = re.compile(r"(?<!\\)([%#&])")
-_CURRENCY = re.compile(rf"(?<!\\)(?:({_NUMBERS})|\$(?=\d))")
+# A sign before a number: $\sim$100, $<$1. Its second mark is no currency.
+_SIGN = r"\$[\\<>=+-][^$\s]{0,40}\$(?=\d)"
+_CURRENCY = re.compile(rf"(?<!\\)(?:({_SIGN}|{_NUMBERS})|\$(?=\d))")
 _FONT = re.compile(r"\\(?:em|it|bf|rm|sc|sf|sl|tt)(?:series|shape|family)?(?![a-zA-Z])\s*")
 _COMMAND_WITH_TEXT = re.compile(r"\\(?!(?:begin|end)\b)([a-zA-Z]{2,})(?=\{[^{}])")
 # Combining marks of one letter; normalising thousands of them takes minutes.
