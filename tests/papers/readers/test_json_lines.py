@@ -81,6 +81,12 @@ def test_a_json_feed_is_read():
     assert papers[0].day == date(2026, 11, 3)
 
 
+def test_the_abstracts_of_europe_pmc_are_read():
+    result = {"title": "A", "pmid": "1", "abstractText": "<h4>Aim</h4>To look."}
+    answer = {"hitCount": 1, "resultList": {"result": [result]}}
+    assert texts(json_lines.read(source(json.dumps(answer)))) == [("A", "Aim To look.")]
+
+
 @pytest.mark.parametrize(
     "own",
     [
