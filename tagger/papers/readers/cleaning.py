@@ -25,11 +25,14 @@ _LINK_PLACEHOLDER = re.compile(r"/?\{(?:this )?https?[^{}]*\}")
 _BRACES = str.maketrans("", "", "{}")
 _TIE = re.compile(r"(?<=\S)~(?=\S)")
 _DOUBLE_QUOTES = re.compile(r"``|''")
-# A formula that begins with a digit has no blank, or has a command, an index or an exponent.
-_NUMBERS = r"\$\d(?:[^$\s;,]*|[^$;]{0,80}[\\^_][^$;]{0,80}(?<!\s))\$(?!\d)"
+# A formula that begins with a digit has no blank, and a comma only within a number; or it has a
+# command, an index or an exponent.
+_NUMBERS = r"\$\d(?:(?:[^$\s;,]|,(?=\d))*|[^$;]{0,80}[\\^_][^$;]{0,80}(?<!\s))\$(?!\d)"
 _LATEX = re.compile(rf"\\|\$[^$\d\s][^$]*\$|{_NUMBERS}")
 _BARE_SPECIAL = re.compile(r"(?<!\\)([%#&])")
-_CURRENCY = re.compile(rf"(?<!\\)(?:({_NUMBERS})|\$(?=\d))")
+# A sign before a number: $\sim$100, $<$1. Its second mark is no currency.
+_SIGN = r"\$[\\<>=+-][^$\s]{0,40}\$(?=\d)"
+_CURRENCY = re.compile(rf"(?<!\\)(?:({_SIGN}|{_NUMBERS})|\$(?=\d))")
 _FONT = re.compile(r"\\(?:em|it|bf|rm|sc|sf|sl|tt)(?:series|shape|family)?(?![a-zA-Z])\s*")
 _COMMAND_WITH_TEXT = re.compile(r"\\(?!(?:begin|end)\b)([a-zA-Z]{2,})(?=\{[^{}])")
 # Combining marks of one letter; normalising thousands of them takes minutes.

@@ -31,6 +31,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "abstract note",
         "abstractnote",
         "abstract text",
+        "abstracttext",
         "paper abstract",
         "ab",
         "summary",
@@ -52,11 +53,14 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "published",
         "date",
         "date published",
+        "issued",
+        "firstpublicationdate",
+        "create date",
         "date added",
     ),
 }
 """Default column names of each field, the preferred first: those of Scopus, Web of Science, IEEE
-Xplore, Zotero, arXiv and Hugging Face. Case, ``_`` and ``-`` are ignored."""
+Xplore, PubMed, Europe PMC, Zotero, arXiv and Hugging Face. Case, ``_`` and ``-`` are ignored."""
 _MAY_BE_ANYTHING = ("link", "id", "s2", "identifiers", "day")
 """Fields whose cells are ignored if they contain no identifier of a paper."""
 _TAGS_OF_WEB_OF_SCIENCE = {"ti", "ut"}

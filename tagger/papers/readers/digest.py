@@ -32,6 +32,7 @@ _FOOTER = re.compile(
     r"|\u00a9|\ball rights reserved\b|\byou (?:are )?receiv",
     re.IGNORECASE,
 )
+_LINK_LINE = re.compile(r"\s*[<(\[]?(https?://\S+?)[>)\]]?\s*")
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)|[\u3002\uff01\uff1f\uff0e]")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _TAGGED_LINE = re.compile(
@@ -157,14 +158,27 @@ def without_footer(blocks: Sequence[Block]) -> Sequence[Block]:
 
 
 def blocks_of(text: str) -> Iterator[Block]:
-    """Split a text into blocks at blank lines."""
-    lines: list[str] = []
+    """Split a text into blocks at blank lines.
+
+    A line that is only a link is the link of its block, or of the block before; within an abstract
+    it is text.
+    """
+    block, lines, link, start = Block(None, ""), list[str](), "", 1
     for number, line in enumerate([*text.splitlines(), ""], start=1):
-        if line.strip():
+        found = _LINK_LINE.fullmatch(line)
+        if found and not is_abstract(" ".join(lines[:MIN_ABSTRACT])):
+            link = link or found[1]
+        elif line.strip():
             lines.append(line.strip())
+            start = number if len(lines) == 1 else start
         elif lines:
-            yield Block(number - len(lines), " ".join(lines))
-            lines = []
+            if block.text:
+                yield block
+            block, lines, link = Block(start, " ".join(lines), link), [], ""
+        elif link:
+            block, link = block._replace(link=block.link or link), ""
+    if block.text:
+        yield block
 
 
 def is_date(text: str) -> bool:

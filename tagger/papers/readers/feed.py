@@ -15,12 +15,15 @@ from tagger.papers.readers.markup import root_element, text_of
 from tagger.papers.readers.source import Source, check_encoding, parsing
 
 _ROOTS = ("rss", "feed", "rdf")
+_DOIS = ("arxiv_doi", "prism_doi", "dc_identifier")
 _END = re.compile(rb"</(?:\w+:)?(?:rss|feed|rdf)\s*>\s*(?:<!--(?:(?!-->).)*-->\s*)*$", re.I | re.S)
 _DECLARED = re.compile(rb"\s*<\?xml[^>]*?\sencoding\s*=\s*[\"']([^\"']+)")
 # Also matches UTF-16.
 _ENTITY = re.compile(rb"<\0?!\0?E\0?N\0?T\0?I\0?T\0?Y")
 # arXiv's RSS puts this before an abstract.
 _ANNOUNCEMENT = re.compile(r"arXiv:\S+\s+Announce Type:\s*\S+\s+(?:Abstract:\s*)?", re.IGNORECASE)
+# PubMed's RSS has only the last section as description, and this between citation and numbers.
+_IN_CONTENT = re.compile(r"(?<!NO )\bABSTRACT (?!PMID:)(.+?)(?: PMID:.*)?\Z")
 
 
 def recognise(source: Source) -> bool:
@@ -58,12 +61,17 @@ def _fields(entry: Any) -> dict[str, str]:
         _words(entry.get(f"{name}_detail") or {"value": entry.get(name)})
         for name in ("title", "summary")
     )
-    if not summary and entry.get("content"):
-        summary = _words(entry.content[0])
+    if entry.get("content"):
+        content = _words(entry.content[0])
+        if labelled := _IN_CONTENT.search(content):
+            summary = labelled[1]
+        elif not entry.get("summary_detail"):
+            # feedparser copies the content, as it is written, to a missing summary.
+            summary = content
     return {
         "title": title,
         "abstract": _ANNOUNCEMENT.sub("", summary, count=1),
-        "doi": entry.get("arxiv_doi") or entry.get("prism_doi") or "",
+        "doi": next(filter(None, map(entry.get, _DOIS)), ""),
         "link": entry.get("link") or "",
         "id": entry.get("id") or "",
         "day": entry.get("published") or entry.get("updated") or "",

@@ -59,11 +59,14 @@ _WHOLE = {
 }
 """Patterns of texts that are an identifier, group 1 its name."""
 _LINKS = {
-    # Publishers put the DOI below doi, article or chapter.
+    # Publishers put the DOI below doi, article or chapter, PLOS into a query; bioRxiv and medRxiv
+    # add a version to it.
     "doi": re.compile(
         r"https?://(?:(?:www\.|dx\.)?doi\.org"
-        r"|[\w.-]+/(?:doi|article|chapter)(?:/(?:abs|full|pdf|epdf|pdfdirect|epub))?)"
-        r"/(10\.\d{4,9}/[^?#&\s]+?)(?:/(?:abstract|summary|full|pdf|epdf)|\.pdf)?(?=[?#&\s]|$)",
+        r"|[\w.-]+/(?:doi|articles?|chapter)(?:/(?:abs|full|pdf|epdf|pdfdirect|epub))?"
+        r"|[\w.-]+/\w+/article\?id=|(?:www\.)?(?:bio|med)rxiv\.org/content)"
+        r"/?(10\.\d{4,9}/[^?#&\s]+?)"
+        r"(?:/(?:abstract|summary|full|pdf|epdf)|\.pdf|(?<=\d{6})(?:v\d|\.full|\.abs)[^?#&\s]*)?(?=[?#&\s]|$)",
         re.IGNORECASE,
     ),
     "arxiv": re.compile(

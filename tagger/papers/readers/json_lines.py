@@ -202,6 +202,12 @@ def fields_of(value: Mapping[str, Any], depth: int = _DEPTH) -> Mapping[str, Any
         added["abstract"] = _text_of_index(index)
     if not value.get("title") and value.get("display_name"):
         added["title"] = value["display_name"]
+    titles = [value.get("title"), value.get("subtitle")]
+    if all(isinstance(each, list) and each for each in titles):
+        # Crossref has lists; some publishers repeat the subtitle in the title.
+        title, subtitle = (" ".join(map(str, each)) for each in titles)
+        if subtitle.casefold() not in title.casefold():
+            added["title"] = f"{title}: {subtitle}"
     content = value.get("content_text") or value.get("content_html")
     if not value.get("summary") and content:
         added["summary"] = content

@@ -14,7 +14,7 @@ from typing import Any
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
 from tagger.papers.readers import arxiv_listing, nep, pubmed_text
-from tagger.papers.readers.digest import Block, blocks_of, is_page, papers_of, without_footer
+from tagger.papers.readers.digest import blocks_of, is_page, papers_of, without_footer
 from tagger.papers.readers.html import papers_of_markup
 from tagger.papers.readers.records import Notice, day_of
 from tagger.papers.readers.source import Source, check_encoding, parsing
@@ -28,7 +28,6 @@ _MAX_FIELD = 500
 """Characters of a header field that are parsed; the parser's time grows faster than the length."""
 _MAX_PARTS = 100
 _SIGNATURE = re.compile(r"^-- $", re.MULTILINE)
-_LINK_LINE = re.compile(r"^[ \t]*[<(\[]?https?://\S+[ \t]*$", re.MULTILINE)
 
 
 def recognise(source: Source) -> bool:
@@ -134,9 +133,9 @@ def _papers_of_text(message: EmailMessage, source: Source) -> Iterator[_Record]:
             if reader.recognise(body):
                 yield from reader.read(body)
                 return
-        text = _LINK_LINE.sub("", _SIGNATURE.split(text)[0])
+        text = _SIGNATURE.split(text)[0]
         # Without line numbers: those of the decoded text differ from those of the file.
-        blocks = without_footer([Block(None, block.text) for block in blocks_of(text)])
+        blocks = without_footer([block._replace(line=None) for block in blocks_of(text)])
         if is_page(blocks) or not ("html" in texts or has_attached):
             yield from papers_of(blocks, source)
             return

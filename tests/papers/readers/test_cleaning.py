@@ -28,6 +28,8 @@ from tagger.papers.readers.cleaning import clean_marked_up_text, clean_text
         (r"CO\textsubscript{2}, a {\textless} b", "CO2, a < b"),
         ("the $1S$ wave, a $2 x_1$ plane, Cu$2$O", "the 1S wave, a 2 x_1 plane, Cu2O"),
         ("of $5 and $6 million, US$7 or $8; x_1", "of $5 and $6 million, US$7 or $8; x_1"),
+        (r"$\sim$100 of $\beta$ cells, $<$5 at $5", "∼100 of β cells, <5 at $5"),
+        ("$1,000$ or $x$ of $2,000, $3,000 and $5,$6", "1,000 or x of $2,000, $3,000 and $5,$6"),
         (r"{\em E. coli}, {\it in vitro}, \bfseries bold", "E. coli, in vitro, bold"),
         (r"\mkbibquote{Tides} of \ce{H2O} in 2~\mbox{l}", "Tides of H2O in 2 l"),
         (r"\begin{itemize}\item One\end{itemize}", "* One"),

@@ -32,3 +32,14 @@ def test_every_entry_is_read_and_dates_are_skipped(names, date, has_header, newl
     papers = digest.read(source(text.replace("\n", newline)))
     assert [paper.title for paper in papers] == names
     assert all(paper.sources == ("given.txt",) for paper in papers)
+
+
+def test_a_link_below_a_title_is_its_link_and_one_in_an_abstract_is_text():
+    link, text = "https://arxiv.org/abs/2611.0000", "We sail. We dock. Code is at"
+    code = "https://x.io/code"
+    given = f"Tides\n{link}1\n\n{text}\n{code}\nnow.\n\nEbbs\n\n<{link}2>\n\n{text} x.\n\n{link}3\n"
+    papers = list(digest.read(source(given)))
+    assert [(paper.title, paper.id, paper.abstract) for paper in papers] == [
+        ("Tides", "arxiv:2611.00001", f"{text} {code} now."),
+        ("Ebbs", "arxiv:2611.00002", f"{text} x."),
+    ]

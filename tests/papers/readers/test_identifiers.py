@@ -76,9 +76,20 @@ NORMAL_PMID, NORMAL_OPENALEX, NORMAL_S2 = (
                 "doi/10.1234/a.b-c",
                 "doi/full/10.1234/a.b-c?x=y",
                 "article/10.1234/a.b-c/abstract",
+                "articles/10.1234/a.b-c/full",
+                "plosone/article?id=10.1234/a.b-c",
                 "x?url=https://example.org/doi/pdf/10.1234/a.b-c&hl=en",
             )
         ),
+        *(
+            (identifier_of_link, f"https://www.{link}", "doi:10.1101/2026.11.01.123456")
+            for link in (
+                "biorxiv.org/content/10.1101/2026.11.01.123456v1",
+                "medrxiv.org/content/10.1101/2026.11.01.123456v2.full.pdf?x=y",
+                "biorxiv.org/content/10.1101/2026.11.01.123456.abstract",
+            )
+        ),
+        (identifier_of_link, "https://doi.org/10.21203/rs.3.rs-1/v1", "doi:10.21203/rs.3.rs-1/v1"),
     ],
 )
 def test_identifiers_are_normalised(normal, written, identifier):

@@ -82,6 +82,20 @@ def test_a_json_feed_is_read():
 
 
 @pytest.mark.parametrize(
+    ("subtitle", "title"), [(["A survey"], "Tides: A survey"), (["tides"], "Tides"), ([], "Tides")]
+)
+def test_a_subtitle_of_crossref_is_part_of_the_title(subtitle, title):
+    [paper] = json_lines.read(source(json.dumps({"title": ["Tides"], "subtitle": subtitle})))
+    assert paper.title == title
+
+
+def test_the_abstracts_of_europe_pmc_are_read():
+    result = {"title": "A", "pmid": "1", "abstractText": "<h4>Aim</h4>To look."}
+    answer = {"hitCount": 1, "resultList": {"result": [result]}}
+    assert texts(json_lines.read(source(json.dumps(answer)))) == [("A", "Aim To look.")]
+
+
+@pytest.mark.parametrize(
     "own",
     [
         {"references": [{"title": "B"}]},

@@ -99,6 +99,30 @@ def test_titles_and_abstracts_are_read(name, content, papers):
     assert texts(read(content)) == papers
 
 
+def test_a_feed_gives_whole_abstracts_and_dois_where_databases_put_them():
+    pubmed, biorxiv, nature, bare = read(
+        """<rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/"
+        xmlns:dc="http://purl.org/dc/elements/1.1/"><channel><title>Results</title>"""
+        "<item><title>Tides</title><description>CONCLUSIONS: They end.</description>"
+        "<content:encoded><![CDATA[<div><p>Sea. 2026;8:1.</p><p><b>ABSTRACT</b></p>"
+        "<p>AIM: To look.</p><p>CONCLUSIONS: They end.</p><p>PMID:12 | DOI:10.1234/a</p></div>]]>"
+        "</content:encoded><guid>pubmed:12</guid><dc:identifier>pmid:12</dc:identifier>"
+        "<dc:identifier>doi:10.1234/a</dc:identifier></item>"
+        "<item><title>Ebbs</title><description>We look.</description>"
+        "<dc:identifier>doi:10.1101/2026.11.01.1</dc:identifier></item>"
+        "<item><title>Floods</title><content:encoded><![CDATA["
+        '<p class="x"><a href="y">Sea</a></p>We look.]]></content:encoded></item>'
+        "<item><title>Waves</title><description>NO ABSTRACT</description>"
+        "<content:encoded><![CDATA[<p>Sea.</p><p>NO ABSTRACT</p><p>PMID:13</p>]]>"
+        "</content:encoded></item></channel></rss>"
+    )
+    assert pubmed.abstract == "AIM: To look. CONCLUSIONS: They end."
+    assert pubmed.identifiers == ("doi:10.1234/a", "pmid:12")
+    assert (biorxiv.abstract, biorxiv.id) == ("We look.", "doi:10.1101/2026.11.01.1")
+    assert nature.abstract == "Sea We look."
+    assert bare.abstract == ""
+
+
 def forwarding(*contents):
     """Return a mail with a line of text, to which others are attached."""
     message = email.message_from_bytes(mail(plain="See the attached."), policy=email.policy.SMTP)
