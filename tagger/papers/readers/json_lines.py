@@ -202,8 +202,8 @@ def fields_of(value: Mapping[str, Any], depth: int = _DEPTH) -> Mapping[str, Any
         added["abstract"] = _text_of_index(index)
     if not value.get("title") and value.get("display_name"):
         added["title"] = value["display_name"]
-    titles = [value.get("title"), value.get("subtitle")]
-    if all(isinstance(each, list) and each for each in titles):
+    titles = [each for key in ("title", "subtitle") if isinstance(each := value.get(key), list)]
+    if len(titles) == 2 and all(titles):
         # Crossref has lists; some publishers repeat the subtitle in the title.
         title, subtitle = (" ".join(map(str, each)) for each in titles)
         if subtitle.casefold() not in title.casefold():
