@@ -200,7 +200,7 @@ URL.createObjectURL = (blob) => {
 @pytest.mark.parametrize("form", ["bib", "ris", "csv"])
 def test_the_papers_shown_are_saved_as_references(page, tmp_path, form):
     page.execute_script(KEEP)
-    press(page, "/", "on", Keys.ESCAPE)
+    press(page, "/", "o", Keys.ESCAPE)
     shown, count = titles(page), int(text(page, "#count").split()[0])
     choose(page, "save", form)
     saved = WebDriverWait(page, 10).until(lambda page: page.execute_script("return window.saved"))
