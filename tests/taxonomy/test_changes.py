@@ -65,9 +65,9 @@ def parents(taxonomy):
 
 
 def tags_of(names, *parents):
-    """Return a taxonomy of one facet; the example of each tag is its name."""
+    """Return a taxonomy of one facet; the example and the cue of each tag are its name."""
     tags = [
-        {"name": name, "definition": "D.", "parent": above, "examples": [name]}
+        {"name": name, "definition": "D.", "parent": above, "examples": [name], "cues": [name]}
         for name, above in zip_longest(names, parents)
     ]
     facet = {"name": "field", "definition": "F.", "tags": tags}
@@ -177,9 +177,10 @@ def test_changes_update_parents_and_papers(change, arguments, tree, label, now):
         (retire_tag, ("a",), {"b": "b", "c": "c"}),
     ],
 )
-def test_examples_move_with_papers(change, arguments, expected):
+def test_examples_and_cues_move_with_papers(change, arguments, expected):
     after = apply(tags_of("abc"), change, "field", *arguments)
     assert {tag.name: "".join(tag.examples) for tag in after.facets[0].tags} == expected
+    assert {tag.name: "".join(tag.cues) for tag in after.facets[0].tags} == expected
 
 
 @pytest.mark.parametrize(
