@@ -194,6 +194,10 @@ def _replace_tags(
             parent = _parent_after(facet, tag, gone, keeper, into)
             if parent is None:
                 one.pop("parent", None)
+                if facet.exclusive and tag.parent:
+                    # Only papers of its parent were to be looked at again. They lost their tag,
+                    # so they still are; without a parent, all papers would be.
+                    one.pop("since", None)
             elif parent != tag.parent:
                 one["parent"] = parent
             if tag.name == keeper:
