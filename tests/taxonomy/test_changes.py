@@ -246,6 +246,13 @@ def test_differences_are_described(taxonomy):
     assert [one.kind for one in less] == ["removed", "redefined", "reformed"]
 
 
+def test_a_change_of_cues_is_a_difference():
+    cues = tags_of("ab").model_dump()
+    cues["facets"][0]["tags"][1]["cues"] = ("b", "c")
+    [difference] = compare_taxonomies(tags_of("ab"), Taxonomy.model_validate(cues))
+    assert (difference.kind, difference.tag) == ("cued", "b")
+
+
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn")), min_size=1)
 texts = words.map(str.strip).filter(bool)
 
