@@ -202,6 +202,8 @@ def _replace_tags(
                 one["parent"] = parent
             if tag.name == keeper:
                 one["name"] = into
+                if definition and into != keeper:
+                    one.pop("label", None)  # It names a tag that was merged.
                 if definition:
                     one["definition"] = tag_fields(name=into, definition=definition)["definition"]
                 for field in ("examples", "cues"):

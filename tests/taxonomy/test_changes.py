@@ -246,6 +246,14 @@ def test_differences_are_described(taxonomy):
     assert [one.kind for one in less] == ["removed", "redefined", "reformed"]
 
 
+@pytest.mark.parametrize(("into", "label"), [("both", None), ("heart", "The heart")])
+def test_a_new_tag_of_a_merge_has_not_the_label_of_a_merged_one(into, label):
+    text = TEXT.replace("- name: heart\n", "- name: heart\n        label: The heart\n")
+    after = edit(text, merge_tags, "field", ["heart", "law"], into, "Both.")
+    [_, tag] = TaxonomyDocument(after, PATH).taxonomy.facets[0].tags
+    assert (tag.name, tag.label) == (into, label)
+
+
 def test_a_change_of_cues_is_a_difference():
     cues = tags_of("ab").model_dump()
     cues["facets"][0]["tags"][1]["cues"] = ("b", "c")
