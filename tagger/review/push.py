@@ -23,6 +23,7 @@ from tagger.taxonomy import Taxonomy
 
 _REFRESHED_AT_ONCE = 50
 """Number of tasks that are written before the next ones are read again."""
+_EVERY_FACET = "Give the right tags in every facet: an empty one says that no tag applies."
 _MOST_EXPLAINED = 500
 """Number of papers of a push whose evidence is marked: a paper of n sentences is tagged n times."""
 
@@ -111,7 +112,7 @@ def push_rechecks(
     decisions = run.selection.decide(papers)
     run.send(
         [
-            make_task(paper, tagged, run.taxonomy, "recheck", rechecks[paper], shown=False)
+            make_task(paper, tagged, run.taxonomy, "recheck", f"{rechecks[paper]} {_EVERY_FACET}")
             for paper, tagged in zip(papers, decisions, strict=True)
         ]
     )

@@ -61,7 +61,7 @@ def merge_tags(
 ) -> None:
     """Merge tags into ``into``: one of them, another tag of the facet, or a new tag.
 
-    It gets the papers and the examples of all of them. A new tag needs a definition.
+    It gets the papers, the examples and the cues of all of them. A new tag needs a definition.
     """
     before = document.taxonomy.facet(facet)
     _check_tags(before, tags)
@@ -97,7 +97,10 @@ def split_tag(
 
 
 def retire_tag(document: TaxonomyDocument, facet: str, tag: str, into: str | None = None) -> None:
-    """Remove a tag. Papers and examples move to ``into``; without it, papers keep the parent."""
+    """Remove a tag. Without ``into``, papers keep the parent.
+
+    Otherwise papers, examples and cues move to ``into``.
+    """
     before = document.taxonomy.facet(facet)
     _check_tags(before, [tag] if into is None else [tag, into])
     if into == tag:
@@ -191,16 +194,26 @@ def _replace_tags(
             parent = _parent_after(facet, tag, gone, keeper, into)
             if parent is None:
                 one.pop("parent", None)
+                if facet.exclusive and tag.parent:
+                    # Only papers of its parent were to be looked at again. They lost their tag,
+                    # so they still are; without a parent, all papers would be.
+                    one.pop("since", None)
             elif parent != tag.parent:
                 one["parent"] = parent
             if tag.name == keeper:
                 one["name"] = into
+                if definition and into != keeper:
+                    one.pop("label", None)  # It names a tag that was merged.
                 if definition:
                     one["definition"] = tag_fields(name=into, definition=definition)["definition"]
-                merged = dict.fromkeys(e for o in facet.tags if o.name in gone for e in o.examples)
-                more = [example for example in merged if example not in tag.examples]
-                if more := more[: MAX_EXAMPLES - len(tag.examples)]:
-                    one.setdefault("examples", CommentedSeq()).extend(more)
+                for field in ("examples", "cues"):
+                    own = getattr(tag, field)
+                    all_of = dict.fromkeys(
+                        e for o in facet.tags if o.name in gone for e in getattr(o, field)
+                    )
+                    more = [text for text in all_of if text not in own]
+                    if more := more[: MAX_EXAMPLES - len(own)]:
+                        one.setdefault(field, CommentedSeq()).extend(more)
     names = {str(one["name"]) for one in entry["tags"]}
     meanings = {
         name: names.intersection(str(moved.get(tag, tag)) for tag in facet.with_ancestors(tags))

@@ -9,10 +9,19 @@ from typing import Literal
 from tagger.taxonomy.schema import Facet, Taxonomy
 
 _Kind = Literal[
-    "added", "removed", "renamed", "redefined", "moved", "illustrated", "reformed", "reordered"
+    "added",
+    "removed",
+    "renamed",
+    "redefined",
+    "moved",
+    "illustrated",
+    "cued",
+    "reformed",
+    "reordered",
 ]
 _IN_WORDS = {
     "illustrated": "has other examples",
+    "cued": "has other cues",
     "moved": "has another parent",
     "reformed": "has another form",
 }
@@ -23,8 +32,8 @@ class Difference:
     """One difference between two taxonomies, with the values ``before`` and ``after``.
 
     ``facet`` and ``tag`` are the names afterwards, unless it was removed. An ``illustrated`` tag
-    has other examples, a ``moved`` one another parent; a ``reformed`` facet became exclusive or
-    non-exclusive.
+    has other examples, a ``cued`` one other cues, a ``moved`` one another parent; a ``reformed``
+    facet became exclusive or non-exclusive.
     """
 
     facet: str
@@ -99,6 +108,9 @@ def _compare_facets(before: Facet, after: Facet) -> Iterator[Difference]:
         if earlier.examples != tag.examples:
             counts = str(len(earlier.examples)), str(len(tag.examples))
             yield Difference(name, tag.name, "illustrated", *counts)
+        if earlier.cues != tag.cues:
+            counts = str(len(earlier.cues)), str(len(tag.cues))
+            yield Difference(name, tag.name, "cued", *counts)
     order = [was[tag.name].name for tag in after.tags if tag.name in was]
     if order != [tag.name for tag in before.tags if tag.name in order]:
         yield Difference(name, None, "reordered")

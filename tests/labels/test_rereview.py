@@ -142,6 +142,13 @@ def test_papers_without_an_answer_need_review(label_folder):
     assert set(asked(label_folder)) == {f"Title {n}" for n in (0, 1, 2, 3, 6, 9, 10, 11)}
 
 
+def test_of_a_split_tag_that_is_retired_only_its_own_papers_need_review(label_folder):
+    change(label_folder, split_tag, "survey", {"x": "X.", "y": "Y."}, facet="kind")
+    correct(label_folder, "Title 0", {"kind": ("x",)})
+    change(label_folder, retire_tag, "survey", facet="kind")
+    assert asked(label_folder) == {f"Title {n}": ["kind"] for n in (3, 6, 9)}
+
+
 def test_a_paper_is_asked_about_with_the_abstract_of_any_of_its_labels(label_folder):
     correct(label_folder, "Title 0", {"field": ("law",)})
     change(label_folder, add_tag, "ships", "S.", queue=True)

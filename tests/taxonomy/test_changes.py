@@ -65,9 +65,9 @@ def parents(taxonomy):
 
 
 def tags_of(names, *parents):
-    """Return a taxonomy of one facet; the example of each tag is its name."""
+    """Return a taxonomy of one facet; the example and the cue of each tag are its name."""
     tags = [
-        {"name": name, "definition": "D.", "parent": above, "examples": [name]}
+        {"name": name, "definition": "D.", "parent": above, "examples": [name], "cues": [name]}
         for name, above in zip_longest(names, parents)
     ]
     facet = {"name": "field", "definition": "F.", "tags": tags}
@@ -177,9 +177,10 @@ def test_changes_update_parents_and_papers(change, arguments, tree, label, now):
         (retire_tag, ("a",), {"b": "b", "c": "c"}),
     ],
 )
-def test_examples_move_with_papers(change, arguments, expected):
+def test_examples_and_cues_move_with_papers(change, arguments, expected):
     after = apply(tags_of("abc"), change, "field", *arguments)
     assert {tag.name: "".join(tag.examples) for tag in after.facets[0].tags} == expected
+    assert {tag.name: "".join(tag.cues) for tag in after.facets[0].tags} == expected
 
 
 @pytest.mark.parametrize(
@@ -243,6 +244,21 @@ def test_differences_are_described(taxonomy):
     open_kind = kind.model_copy(update={"exclusive": False, "definition": "Else."})
     less = compare_taxonomies(taxonomy, Taxonomy(name="small", facets=(open_kind,)))
     assert [one.kind for one in less] == ["removed", "redefined", "reformed"]
+
+
+@pytest.mark.parametrize(("into", "label"), [("both", None), ("heart", "The heart")])
+def test_a_new_tag_of_a_merge_has_not_the_label_of_a_merged_one(into, label):
+    text = TEXT.replace("- name: heart\n", "- name: heart\n        label: The heart\n")
+    after = edit(text, merge_tags, "field", ["heart", "law"], into, "Both.")
+    [_, tag] = TaxonomyDocument(after, PATH).taxonomy.facets[0].tags
+    assert (tag.name, tag.label) == (into, label)
+
+
+def test_a_change_of_cues_is_a_difference():
+    cues = tags_of("ab").model_dump()
+    cues["facets"][0]["tags"][1]["cues"] = ("b", "c")
+    [difference] = compare_taxonomies(tags_of("ab"), Taxonomy.model_validate(cues))
+    assert (difference.kind, difference.tag) == ("cued", "b")
 
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn")), min_size=1)
