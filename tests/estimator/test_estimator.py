@@ -306,6 +306,18 @@ def test_a_fitted_tagger_is_copied_and_pickled_with_a_warning(quick, labelled, t
         load_model(other.save(tmp_path / "model"))
 
 
+@pytest.mark.parametrize("values", [(-1, 1), ("Yes", "yes")])
+def test_the_name_of_a_tag_in_a_saved_model_never_means_another_value(
+    quick, labelled, tmp_path, values
+):
+    papers, y = labelled[0], [values[kind == "survey"] for kind in labelled[1]]
+    loaded = Tagger.load(Tagger(**QUICK).fit(papers, y).save(tmp_path / "model"))
+    found = [tag == str(values[1]) for tag in loaded.predict(papers)]
+    assert found == [value == values[1] for value in y]
+    # The model does not know the other value by its text.
+    assert loaded.score(papers, y) == pytest.approx(1 / 3)
+
+
 def test_save_keeps_other_files(fitted, tmp_path):
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     for place in (tmp_path, tmp_path / "notes.txt"):
