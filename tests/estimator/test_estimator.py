@@ -238,6 +238,15 @@ def test_lists_of_tags_make_a_facet_that_is_not_exclusive(quick, labelled):
     assert tagger.tag(papers[:3])["tag"].tolist() == [["survey"], ["method"], []]
 
 
+def test_a_missing_value_in_a_list_is_no_tag(quick, labelled):
+    papers, kinds = labelled
+    frame = pd.DataFrame({"first": kinds, "second": np.nan, "third": None})
+    tagger = Tagger(**QUICK).fit(papers, frame.to_numpy())
+    assert tagger.classes_.tolist() == ["method", "study", "survey"]
+    assert tagger.predict(papers[:1]).tolist() == [("survey",)]
+    assert tagger.score(papers, [{kind, None} for kind in kinds]) == 1
+
+
 def test_tag_returns_the_results_of_the_command(saved_model, tmp_path, recwarn):
     (tmp_path / "page.csv").write_text(
         "title,abstract\nOne,The heart and the court.\nTwo < b,A survey of the drug.\n",
