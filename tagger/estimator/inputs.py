@@ -164,7 +164,7 @@ def _only_facet(y: Any, facets: Sequence[str]) -> str:
 
 def _values_in(cell: Any, row: int) -> tuple[Hashable, ...] | None:
     if isinstance(cell, Collection) and not isinstance(cell, str | bytes | Mapping):
-        values = sorted(cell) if isinstance(cell, set | frozenset) else list(cell)
+        values = in_order(cell) if isinstance(cell, set | frozenset) else list(cell)
     elif _is_missing(cell):
         return None
     else:
@@ -175,7 +175,7 @@ def _values_in(cell: Any, row: int) -> tuple[Hashable, ...] | None:
             f"y, row {row}: {cell!r} is not a tag",
             hint="Pass a tag, such as 'survey' or 1, or a list of tags",
         )
-    return tuple(values)
+    return tuple(value for value in values if not _is_missing(value))
 
 
 def _is_missing(value: Any) -> bool:

@@ -36,15 +36,22 @@ def in_order(values: Iterable[Any]) -> list[Any]:
 
 
 def names_of(values: Iterable[Hashable]) -> dict[Hashable, str]:
-    """Return a unique tag name for each value, made from its text."""
+    """Return a unique tag name for each value, made from its text.
+
+    A value whose text can be a name gets it, so that the name never means another value.
+    """
+    values = list(values)
     names: dict[Hashable, str] = {}
-    for value in values:
-        text = re.sub(r"[^a-z0-9_-]+", "-", str(value).lower()).strip("-_")[:40] or "tag"
-        number = 1
+
+    def made(value: Hashable) -> str:
+        return re.sub(r"[^a-z0-9_-]+", "-", str(value).lower()).strip("-_")[:40] or "tag"
+
+    for value in sorted(values, key=lambda value: str(value) != made(value)):
+        text, number = made(value), 1
         while (name := text if number == 1 else f"{text}-{number}") in names.values():
             number += 1
         names[value] = name
-    return names
+    return {value: names[value] for value in values}
 
 
 def array_of(values: Sequence[Any], classes: Sequence[Any]) -> Values:

@@ -41,7 +41,12 @@ from tagger.model import (
 )
 from tagger.papers import Paper
 from tagger.training.data import TEXT
-from tagger.training.pretrained import BUNDLED_ENCODER, bundled_encoder_folder, save_trained
+from tagger.training.pretrained import (
+    BUNDLED_ENCODER,
+    bundled_encoder_folder,
+    file_hashes,
+    save_trained,
+)
 from tagger.training.recipes import find_recipe
 from tagger.training.settings import FineTuning
 
@@ -177,8 +182,6 @@ class EncoderPlan:
         folder = _local_folder(self.tuning.encoder)
         if folder is None:
             return None
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        pretrained = [[path.relative_to(folder).as_posix(), sha256_of(path)] for path in files]
         versions = [
             CACHE_VERSION,
             arithmetic,
@@ -187,7 +190,7 @@ class EncoderPlan:
             *map(version, _LIBRARIES),
         ]
         settings = {field.name: getattr(self.tuning, field.name) for field in fields(FineTuning)}
-        settings["encoder"] = pretrained
+        settings["encoder"] = file_hashes(folder)
         examples = [self.examples.features.to_dict(), self.examples.to_dict()]
         content = json.dumps([versions, settings, examples])
         return hashlib.sha256(content.encode()).hexdigest()
@@ -248,7 +251,8 @@ def train_encoders(
         float32 = any(plan.float32 for plan in plans)
         for plan in plans:
             progress(plan.stage, 1, 1)
-            yield _pretrained(tuning.encoder, tuning.max_tokens, float32)[0]
+            given = tuning.encoder, tuning.max_tokens, float32
+            yield _pretrained(*given, _changed(tuning.encoder))[0]
         return
     jobs = min(default_jobs(tuning.encoder), len(plans))
     stage = f"Encoders, {jobs} at once"
@@ -341,11 +345,19 @@ def _train(plan: EncoderPlan, folder: Path, cache: EncoderCache | None, progress
     return False
 
 
+def _changed(encoder: str) -> tuple[int, ...]:
+    """Return when the files of an encoder were changed, if it is a folder."""
+    files = sorted(Path(encoder).rglob("*")) if Path(encoder).is_dir() else []
+    return tuple(file.stat().st_mtime_ns for file in files)
+
+
 @lru_cache(maxsize=1)
 def _pretrained(
-    name: str, max_tokens: int, float32: bool
+    name: str, max_tokens: int, float32: bool, _changed: tuple[int, ...]
 ) -> tuple[TrainedEncoder, TemporaryDirectory[str]]:
     """Export a pretrained encoder without fine-tuning. All folds and training runs share it.
+
+    One in a folder is exported again once a file there has changed.
 
     Also returns its temporary folder, which is deleted when nothing refers to it.
     """

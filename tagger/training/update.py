@@ -36,7 +36,7 @@ from tagger.model import (
     save_heads,
     similarity,
 )
-from tagger.papers import EFFORTS, TEXT_VIEWS
+from tagger.papers import EFFORTS, TEXT_VIEWS, Paper, group_entries
 from tagger.taxonomy import Facet, Taxonomy
 from tagger.training.data import TrainingData
 from tagger.training.heads import HeadInputs, fit_head
@@ -73,6 +73,7 @@ def update(
                 "the facets and tags are not those of the model to update",
                 hint="Train without --heads-only",
             )
+        model = replace(model, reference=_with_ids_of(labels, model.reference))
         everything = TrainingData.of(_with_known_tags(labels, model.reference, taxonomy), taxonomy)
         new = _new_rows(everything, model.reference)
         data = TrainingData.of([everything.labels[row] for row in new], taxonomy)
@@ -180,6 +181,22 @@ class _Fitting:
 
     def _encode(self, view: str, indices: Integers) -> Vectors:
         return self.model.encoder.encode([TEXT_VIEWS[view](p) for p in self.data.papers(indices)])
+
+
+def _with_ids_of(labels: Sequence[Label], reference: Reference) -> Reference:
+    """Return the reference with the ids that its papers have in the labels.
+
+    They differ where a paper is known by its title on one side, and by an identifier on the other.
+    """
+    known = zip(reference.ids, reference.titles, strict=True)
+    papers = [Paper(title, "", id=name) for name, title in known]
+    papers += [label.paper for label in labels]
+    ids = {name: name for name in reference.ids}
+    for first, *others in group_entries(papers):
+        if first < len(ids) and others and papers[others[-1]].id not in ids:
+            ids[papers[first].id] = papers[others[-1]].id
+    audited = frozenset(ids.get(name, name) for name in reference.audit_ids)
+    return replace(reference, ids=tuple(ids.values()), audit_ids=audited)
 
 
 def _with_known_tags(

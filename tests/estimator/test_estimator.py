@@ -238,6 +238,15 @@ def test_lists_of_tags_make_a_facet_that_is_not_exclusive(quick, labelled):
     assert tagger.tag(papers[:3])["tag"].tolist() == [["survey"], ["method"], []]
 
 
+def test_a_missing_value_in_a_list_is_no_tag(quick, labelled):
+    papers, kinds = labelled
+    frame = pd.DataFrame({"first": kinds, "second": np.nan, "third": None})
+    tagger = Tagger(**QUICK).fit(papers, frame.to_numpy())
+    assert tagger.classes_.tolist() == ["method", "study", "survey"]
+    assert tagger.predict(papers[:1]).tolist() == [("survey",)]
+    assert tagger.score(papers, [{kind, None} for kind in kinds]) == 1
+
+
 def test_tag_returns_the_results_of_the_command(saved_model, tmp_path, recwarn):
     (tmp_path / "page.csv").write_text(
         "title,abstract\nOne,The heart and the court.\nTwo < b,A survey of the drug.\n",
@@ -304,6 +313,18 @@ def test_a_fitted_tagger_is_copied_and_pickled_with_a_warning(quick, labelled, t
         assert other.classes_.tolist() == [5, 6]
         assert other.score(papers, [len(kind) for kind in kinds]) == 1
         load_model(other.save(tmp_path / "model"))
+
+
+@pytest.mark.parametrize("values", [(-1, 1), ("Yes", "yes")])
+def test_the_name_of_a_tag_in_a_saved_model_never_means_another_value(
+    quick, labelled, tmp_path, values
+):
+    papers, y = labelled[0], [values[kind == "survey"] for kind in labelled[1]]
+    loaded = Tagger.load(Tagger(**QUICK).fit(papers, y).save(tmp_path / "model"))
+    found = [tag == str(values[1]) for tag in loaded.predict(papers)]
+    assert found == [value == values[1] for value in y]
+    # The model does not know the other value by its text.
+    assert loaded.score(papers, y) == pytest.approx(1 / 3)
 
 
 def test_save_keeps_other_files(fitted, tmp_path):
