@@ -81,9 +81,8 @@ def update(
         texts = [text_of(paper) for text_of in TEXT_VIEWS.values() for paper in papers]
         texts += model.reference.titles if settings.title_views else ()
         model.encoder.encode(texts, lambda done, total: progress("Encoding papers", done, total))
-        new_ids = {*data.ids}
-        kept = [row for row, name in enumerate(model.reference.ids) if name not in new_ids]
-        known = model.reference.take(np.array(kept, dtype=int))
+        kept = ~np.isin(model.reference.ids, data.ids)
+        known = model.reference.take(np.flatnonzero(kept))
         fitting = _Fitting(model, data, settings, known)
         folds = everything.assign_folds(settings, known_folds)
         out_of_fold = fitting.predict_out_of_fold(folds[new])
