@@ -117,6 +117,17 @@ def test_a_corrected_label_replaces_the_one_that_the_model_knows(base, tmp_path)
     assert (kind.probabilities == stored).all(axis=1).tolist() == kept
 
 
+def test_a_paper_is_the_one_that_the_model_knows_by_another_id(base, tmp_path):
+    folder, labels, taxonomy, settings = base
+    changes = {"id": "arxiv:2401.00001", "tags": {"kind": ("study",), "field": ()}}
+    named = labels[0].model_copy(update=changes)
+    result = update(folder, [named, *labels[1:]], taxonomy, settings, tmp_path / "new")
+    reference = result.model.reference
+    assert sorted(reference.ids) == sorted(each.id for each in [named, *labels[1:]])
+    row = reference.ids.index(named.id)
+    assert reference.y_true["kind"][row].tolist() == [False, False, True]
+
+
 def test_a_label_of_one_facet_leaves_the_tags_of_the_other_facets(base, tmp_path):
     folder, labels, taxonomy, settings = base
     corrected = labels[0].model_copy(update={"tags": {"kind": ("method",)}})

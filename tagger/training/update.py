@@ -36,7 +36,7 @@ from tagger.model import (
     save_heads,
     similarity,
 )
-from tagger.papers import EFFORTS, TEXT_VIEWS
+from tagger.papers import EFFORTS, TEXT_VIEWS, Paper, group_entries
 from tagger.taxonomy import Facet, Taxonomy
 from tagger.training.data import TrainingData
 from tagger.training.heads import HeadInputs, fit_head
@@ -73,6 +73,7 @@ def update(
                 "the facets and tags are not those of the model to update",
                 hint="Train without --heads-only",
             )
+        model = replace(model, reference=_with_ids_of(labels, model.reference))
         everything = TrainingData.of(_with_known_tags(labels, model.reference, taxonomy), taxonomy)
         new = _new_rows(everything, model.reference)
         data = TrainingData.of([everything.labels[row] for row in new], taxonomy)
@@ -86,8 +87,7 @@ def update(
         fitting = _Fitting(model, data, settings, known)
         folds = everything.assign_folds(settings, known_folds)
         out_of_fold = fitting.predict_out_of_fold(folds[new])
-        vectors = model.encode(papers)
-        reference = fitting.known.followed_by(data.reference(vectors, out_of_fold))
+        reference = fitting.known.followed_by(data.reference(model.encode(papers), out_of_fold))
         folder.mkdir(parents=True, exist_ok=True)
         copy_model(base, folder)
         save_heads(
@@ -180,6 +180,22 @@ class _Fitting:
 
     def _encode(self, view: str, indices: Integers) -> Vectors:
         return self.model.encoder.encode([TEXT_VIEWS[view](p) for p in self.data.papers(indices)])
+
+
+def _with_ids_of(labels: Sequence[Label], reference: Reference) -> Reference:
+    """Return the reference with the ids that its papers have in the labels.
+
+    They differ where a paper is known by its title on one side, and by an identifier on the other.
+    """
+    known = zip(reference.ids, reference.titles, strict=True)
+    papers = [Paper(title, "", id=name) for name, title in known]
+    papers += [label.paper for label in labels]
+    ids = {name: name for name in reference.ids}
+    for first, *others in group_entries(papers):
+        if first < len(ids) and others and papers[others[-1]].id not in ids:
+            ids[papers[first].id] = papers[others[-1]].id
+    audited = frozenset(ids.get(name, name) for name in reference.audit_ids)
+    return replace(reference, ids=tuple(ids.values()), audit_ids=audited)
 
 
 def _with_known_tags(
