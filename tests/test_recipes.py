@@ -1,5 +1,7 @@
+import json
 import sys
 
+import joblib
 import numpy as np
 import pytest
 from helpers.samples import QUICK, run, small_taxonomy
@@ -56,6 +58,24 @@ def test_zero_shot_takes_nothing_from_labels(sample):
     nearest = (prototypes @ prototypes.T).argmax(axis=1)
     scores = heads[0].encoder.scores(prototypes)
     assert (scores.argmax(axis=1) == nearest).mean() > 0.5
+
+
+def test_a_checkpoint_that_was_fitted_on_names_keeps_their_order(sample, tmp_path):
+    """SetFit predicts the names that the head knows, whatever the order of its labels."""
+    facet, (vectors, terms, y_true, prototypes) = small_taxonomy().facets[0], sample
+    names = np.array(facet.tag_names)[y_true.argmax(axis=1)]
+    head = LogisticRegression().fit(vectors, names)
+    joblib.dump(head, tmp_path / "model_head.pkl")
+    config = {"labels": [*facet.tag_names], "normalize_embeddings": True}
+    (tmp_path / "config_setfit.json").write_text(json.dumps(config))
+    (tmp_path / "modules.json").write_text("[]")
+    settings = TrainingSettings(
+        recipe="from-setfit", encoder=str(tmp_path), epochs=0, trust_pickle=True
+    )
+    recipe = load_recipe(settings, small_taxonomy())
+    found = recipe.fit_head(HeadInputs(facet, vectors, terms, y_true, prototypes))
+    best = found.scores(vectors, terms).sum(axis=0).argmax(axis=1)
+    assert (np.array(facet.tag_names)[best] == head.predict(vectors)).all()
 
 
 @pytest.mark.training

@@ -83,7 +83,10 @@ def _read(folder: Path, _changed: tuple[int, ...]) -> tuple[tuple[str, ...], Lin
         config = json.loads((folder / CONFIG_FILE).read_bytes())
         modules = (folder / "modules.json").read_text(encoding="utf-8")
         head = joblib.load(path)
-        labels = tuple(map(str, config.get("labels") or getattr(head, "classes_", ())))
+        classes = list(getattr(head, "classes_", ()))
+        # A head that was fitted on names predicts them, in its own order.
+        named = any(isinstance(each, str) for each in classes)
+        labels = tuple(map(str, (not named and config.get("labels")) or classes))
         classifier = _linear(head)
     except Exception as error:  # a pickle may raise anything
         raise TaggerError(
