@@ -1,5 +1,6 @@
 import os
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ import psutil
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from helpers.tiny_encoder import save_tiny_encoder
+from safetensors.numpy import load_file, save_file
 
 from tagger.errors import TaggerError
 from tagger.training import BUNDLED_ENCODER, EncoderCache
@@ -123,6 +125,20 @@ def test_encoders_come_in_order_whoever_makes_them(monkeypatch, tmp_path, tuning
 
 
 @pytest.mark.training
+def test_an_encoder_that_changed_in_its_folder_is_read_again(tuning):
+    plan = a_plan(0, replace(tuning, epochs=0))
+
+    def vector():
+        [trained] = train_encoders([plan])
+        return trained.encoder.encode(["heart court"])
+
+    before = vector()
+    assert (vector() == before).all()
+    weights = Path(tuning.encoder) / "model.safetensors"
+    save_file({name: 2 * array for name, array in load_file(weights).items()}, weights)
+    assert not np.allclose(vector(), before)
+
+
 def test_what_ends_a_process_of_its_own_is_said_with_what_to_do(monkeypatch, tmp_path, tuning):
     monkeypatch.setenv(JOBS_VARIABLE, "2")
     missing = replace(tuning, encoder=str(tmp_path / "none"))

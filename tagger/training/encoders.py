@@ -248,7 +248,8 @@ def train_encoders(
         float32 = any(plan.float32 for plan in plans)
         for plan in plans:
             progress(plan.stage, 1, 1)
-            yield _pretrained(tuning.encoder, tuning.max_tokens, float32)[0]
+            given = tuning.encoder, tuning.max_tokens, float32
+            yield _pretrained(*given, _changed(tuning.encoder))[0]
         return
     jobs = min(default_jobs(tuning.encoder), len(plans))
     stage = f"Encoders, {jobs} at once"
@@ -341,11 +342,19 @@ def _train(plan: EncoderPlan, folder: Path, cache: EncoderCache | None, progress
     return False
 
 
+def _changed(encoder: str) -> tuple[int, ...]:
+    """Return when the files of an encoder were changed, if it is a folder."""
+    files = sorted(Path(encoder).rglob("*")) if Path(encoder).is_dir() else []
+    return tuple(file.stat().st_mtime_ns for file in files)
+
+
 @lru_cache(maxsize=1)
 def _pretrained(
-    name: str, max_tokens: int, float32: bool
+    name: str, max_tokens: int, float32: bool, _changed: tuple[int, ...]
 ) -> tuple[TrainedEncoder, TemporaryDirectory[str]]:
     """Export a pretrained encoder without fine-tuning. All folds and training runs share it.
+
+    One in a folder is exported again once a file there has changed.
 
     Also returns its temporary folder, which is deleted when nothing refers to it.
     """
