@@ -27,7 +27,7 @@ from tagger.training.run import cross_validate
 QUICK = TrainingSettings(epochs=1, folds=2, max_tokens=32, batch_size=16)
 
 
-def test_the_fingerprint_follows_every_input(label_folder):
+def test_the_fingerprint_follows_every_input(label_folder, tmp_path):
     store = LabelStore(label_folder)
     taxonomy, labels = store.taxonomy, store.labels()
     same = QUICK.fingerprint(taxonomy, labels)
@@ -36,6 +36,12 @@ def test_the_fingerprint_follows_every_input(label_folder):
     assert replace(QUICK, seed=1).fingerprint(taxonomy, labels) != same
     assert QUICK.fingerprint(taxonomy, labels[1:]) != same
     assert QUICK.fingerprint(other, labels) != same
+    given = replace(QUICK, encoder=str(tmp_path))
+    seen = set()
+    for content in ("one", "two"):
+        (tmp_path / "weights").write_text(content)
+        seen |= {given.fingerprint(taxonomy, labels) for _ in range(2)}
+    assert len(seen) == 2
 
 
 def test_too_few_labels_are_refused(label_folder, tmp_path):

@@ -41,7 +41,12 @@ from tagger.model import (
 )
 from tagger.papers import Paper
 from tagger.training.data import TEXT
-from tagger.training.pretrained import BUNDLED_ENCODER, bundled_encoder_folder, save_trained
+from tagger.training.pretrained import (
+    BUNDLED_ENCODER,
+    bundled_encoder_folder,
+    file_hashes,
+    save_trained,
+)
 from tagger.training.recipes import find_recipe
 from tagger.training.settings import FineTuning
 
@@ -177,8 +182,6 @@ class EncoderPlan:
         folder = _local_folder(self.tuning.encoder)
         if folder is None:
             return None
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        pretrained = [[path.relative_to(folder).as_posix(), sha256_of(path)] for path in files]
         versions = [
             CACHE_VERSION,
             arithmetic,
@@ -187,7 +190,7 @@ class EncoderPlan:
             *map(version, _LIBRARIES),
         ]
         settings = {field.name: getattr(self.tuning, field.name) for field in fields(FineTuning)}
-        settings["encoder"] = pretrained
+        settings["encoder"] = file_hashes(folder)
         examples = [self.examples.features.to_dict(), self.examples.to_dict()]
         content = json.dumps([versions, settings, examples])
         return hashlib.sha256(content.encode()).hexdigest()

@@ -73,6 +73,12 @@ def bundled_encoder_folder() -> Path:
     return folder
 
 
+def file_hashes(folder: Path) -> list[list[str]]:
+    """Return the name and the SHA-256 of each file in the folder of an encoder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [[path.relative_to(folder).as_posix(), sha256_of(path)] for path in files]
+
+
 def load_trainable(name: str, max_tokens: int) -> SentenceTransformer:
     """Load a sentence-transformers model for training.
 

@@ -9,12 +9,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from tagger import __version__
 from tagger.labels import Label
 from tagger.model import DEFAULT_MAX_TOKENS
 from tagger.taxonomy import Taxonomy
-from tagger.training.pretrained import BUNDLED_ENCODER
+from tagger.training.pretrained import BUNDLED_ENCODER, file_hashes
 
 DEFAULT_RECIPE = "contrastive"
 
@@ -88,7 +89,7 @@ class TrainingSettings(FineTuning):
 
     def fingerprint(self, taxonomy: Taxonomy, labels: Sequence[Label]) -> str:
         """Return a hash of all inputs of a training run: equal inputs give an equal model."""
-        content = {
+        content: dict[str, object] = {
             "tagger": __version__,
             "settings": asdict(self),
             "taxonomy": taxonomy.version,
@@ -103,5 +104,7 @@ class TrainingSettings(FineTuning):
                 for label in labels
             ],
         }
+        if (folder := Path(self.encoder)).is_dir():
+            content["encoder"] = file_hashes(folder)
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
