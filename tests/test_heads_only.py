@@ -2,7 +2,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from helpers.samples import QUICK, label_line, run, write_labels
+from helpers.samples import QUICK, label_line, refused, run, write_labels
 from helpers.tiny_encoder import save_tiny_encoder
 
 from tagger.errors import TaggerError
@@ -85,6 +85,13 @@ def test_too_few_labels_to_keep_to_the_folds_are_refused(grown, tmp_path):
     labels = [label for label in source.data.labels if source.folds[label.id] == 0]
     with pytest.raises(TaggerError, match=r"too few .* folds of tagger/1\. Train without"):
         train(labels, store.taxonomy, settings, tmp_path / "after", source=source)
+
+
+@pytest.mark.parametrize("option", [["--float32"], ["--from-setfit", "checkpoint"]])
+def test_an_option_of_another_encoder_is_refused(label_folder, option):
+    refused(
+        f"{option[0]} cannot be combined", "train", "--heads-only", *option, cwd=label_folder.parent
+    )
 
 
 @pytest.mark.training

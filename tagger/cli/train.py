@@ -101,8 +101,9 @@ def train(
     settings = training_settings(
         recipe, encoder, max_tokens, epochs, folds, seed, float32=float32, trust_pickle=trust_pickle
     )
-    _check_heads_only(heads_only, float32)
-    if not heads_only and registry.champion() is None:
+    if heads_only:
+        _check_heads_only(float32, from_setfit)
+    elif registry.champion() is None:
         _mention_shipped_model(snapshot)
     with output.needs_extra("train"), output.progress() as step:
         trained = train_version(
@@ -143,12 +144,14 @@ def options_of(settings: TrainingSettings) -> list[str]:
     return options
 
 
-def _check_heads_only(heads_only: bool, float32: bool) -> None:
-    if heads_only and float32:
-        raise TaggerError(
-            "--heads-only and --float32 cannot be combined",
-            hint="With --heads-only the encoder is not exported again",
-        )
+def _check_heads_only(float32: bool, from_setfit: Path | None) -> None:
+    """Raise a TaggerError if an option asks for another encoder than the one that is kept."""
+    for option, given in (("--float32", float32), ("--from-setfit", from_setfit)):
+        if given:
+            raise TaggerError(
+                f"--heads-only and {option} cannot be combined",
+                hint="With --heads-only the encoder is not exported again",
+            )
 
 
 def _mention_shipped_model(snapshot: LabelSnapshot) -> None:
