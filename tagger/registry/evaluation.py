@@ -27,6 +27,7 @@ from tagger.registry.held_out_table import from_model
 from tagger.registry.predictions import predict_labelled
 from tagger.registry.resolve import is_shipped_name, load_model_by_name
 from tagger.registry.versions import CHAMPION, Registry
+from tagger.taxonomy import Taxonomy, translate_facet
 from tagger.training import TrainingData
 
 
@@ -73,8 +74,8 @@ def evaluate_models(
     ``names`` are versions, aliases, or folders of models, the one to compare with first.
     ``shipped`` names the model that ships with tagger; so does ``champion`` if there is no
     champion. ``labels`` is a label folder, of which ``conflicts`` says which answers count; or a
-    file of labels in the taxonomy of the first model, all of which are taken for papers that
-    arrived. ``texts`` are as for :class:`tagger.labels.LabelStore`.
+    file of labels in the taxonomy of the models, or the later one, all of which are taken for
+    papers that arrived. ``texts`` are as for :class:`tagger.labels.LabelStore`.
 
     A paper that a model was trained on has its out-of-fold prediction. A model that is not
     registered knows at most 2000 papers of its training. Raises a TaggerError if a model does not
@@ -86,7 +87,7 @@ def evaluate_models(
             f"{candidates[0].name} is named twice", hint="Name another model with --against"
         )
     if labels.is_file():
-        taxonomy = candidates[0].load().taxonomy
+        taxonomy = _latest([one.load().taxonomy for one in candidates])
         read = read_label_file(labels, taxonomy, texts)
         # They count as those of papers that arrived and were sampled at random.
         arrived = {"source": "review", "queue": "audit"}
@@ -131,6 +132,16 @@ def _candidate(registry: Registry, name: str) -> _Candidate:
         return _Candidate(model.name, from_model(model), lambda: model)
     version = registry.find(name)
     return _Candidate(version.name, registry.held_out(version), partial(registry.load, version))
+
+
+def _latest(taxonomies: Sequence[Taxonomy]) -> Taxonomy:
+    """Return the first taxonomy that knows the present or former tags of all, or else the first."""
+
+    def knows(taxonomy: Taxonomy, other: Taxonomy) -> bool:
+        return all(translate_facet(taxonomy, one.name, one.tag_names) for one in other.facets)
+
+    fitting = (one for one in taxonomies if all(knows(one, other) for other in taxonomies))
+    return next(fitting, taxonomies[0])
 
 
 def _on_common_papers(tables: Sequence[Mapping[str, HeldOut]]) -> list[dict[str, HeldOut]]:

@@ -3,6 +3,7 @@ from functools import partial
 
 import pytest
 from helpers.samples import add_audit, label_line, ran, run
+from helpers.tiny_model import save_tiny_model
 
 from tagger.errors import TaggerError
 from tagger.evaluation import share
@@ -70,6 +71,21 @@ def test_a_file_is_an_evaluation_set(registry, log, saved_model, tmp_path):
     add_audit(tmp_path, 1, tags={"kind": ["poem"]})
     with pytest.raises(TaggerError, match="unknown tag 'poem'"):
         evaluate_models(registry, ["1"], file)
+
+
+def test_a_file_is_read_in_the_taxonomy_that_knows_the_tags_of_both_models(
+    registry, saved_model, label_folder, tmp_path
+):
+    apply_change(
+        LabelStore(label_folder), partial(rename_tag, facet="kind", tag="survey", into="review")
+    )
+    later = save_tiny_model(tmp_path / "later", LabelStore(label_folder).taxonomy)
+    file = add_audit(tmp_path, 30, tags={"kind": ["survey"], "field": []}) / "corrections.jsonl"
+    for names in ([saved_model, later], [later, saved_model]):
+        found = evaluate_models(registry, [*map(str, names)], file)
+        facets = [{one.measured.facet for one in model.facets} for model in found.models]
+        assert facets == [{"kind", "field"}] * 2
+        assert found.models[0].facets[0].measured.labels["review"] == 30
 
 
 @pytest.mark.parametrize(
