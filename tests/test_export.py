@@ -88,6 +88,8 @@ def test_a_setfit_checkpoint_becomes_a_version_only_if_its_pickle_is_trusted(tra
     assert same.mean() >= 0.8
     assert not after.heads["kind"].lexical.weights.any()
     assert after.heads["kind"].encoder.weights.any(axis=1).all()
+    run("promote", "challenger", "--force", "a test", cwd=trained, code=0)
+    run("train", "--heads-only", "--trust-pickle", cwd=trained, code=0)
     content = json.loads((checkpoint / "config_setfit.json").read_text())
     (checkpoint / "config_setfit.json").write_text(
         json.dumps({**content, "labels": ["a", "b", "c"]})

@@ -73,7 +73,11 @@ def train_version(
         )
     elif champion:
         origin = encoder_origin(registry, champion)
-        settings = replace(settings_of(registry, origin), encoder_of=origin.name)
+        settings = replace(
+            settings_of(registry, origin),
+            trust_pickle=settings.trust_pickle,
+            encoder_of=origin.name,
+        )
     fingerprint = settings.fingerprint(snapshot.taxonomy, snapshot.labels)
     for version in (registry.champion(), registry.challenger()) if if_changed else ():
         if version and version.fingerprint == fingerprint:
