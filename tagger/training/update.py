@@ -86,8 +86,7 @@ def update(
         fitting = _Fitting(model, data, settings, known)
         folds = everything.assign_folds(settings, known_folds)
         out_of_fold = fitting.predict_out_of_fold(folds[new])
-        vectors = model.encode(papers)
-        reference = fitting.known.followed_by(data.reference(vectors, out_of_fold))
+        reference = fitting.known.followed_by(data.reference(model.encode(papers), out_of_fold))
         folder.mkdir(parents=True, exist_ok=True)
         copy_model(base, folder)
         save_heads(
