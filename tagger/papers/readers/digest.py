@@ -1,8 +1,8 @@
 """Reader for digest pages: a newsletter header, a date line, then titles and abstracts in turn.
 
-Blocks are separated by blank lines. The header is the text above the first date line. Further date
-lines between entries are allowed, because users paste the pages of several days together. A title
-may lack its abstract.
+Blocks are separated by blank lines. The header is the text above the first date line, if there is
+no abstract. Further date lines are allowed, because users paste the pages of several days together,
+and some pages have one for each entry. A title may lack its abstract.
 """
 
 from __future__ import annotations
@@ -131,8 +131,15 @@ def papers_of_pairs(pairs: Iterable[Pair], source: Source) -> Iterator[Paper | T
 
 def _entries(blocks: Sequence[Block]) -> list[Block]:
     dates = [number for number, block in enumerate(blocks) if is_date(block.text)]
-    body = blocks[dates[0] :] if dates else blocks
-    return [block for block in body if not is_date(block.text)]
+    start = dates[0] if dates else 0
+    after = [block.text for number in dates for block in blocks[number + 1 : number + 2]]
+    if any(map(_is_long, blocks[:start])):
+        # A page without a header, or a day's page below another one.
+        start = 0
+    elif start and len(after) > 1 and all(map(is_abstract, after)):
+        # Each date stands between a title and its abstract, also the first.
+        start -= 1
+    return [block for block in blocks[start:] if not is_date(block.text)]
 
 
 def _pairs(entries: Sequence[Block]) -> Iterator[Pair]:
@@ -160,23 +167,30 @@ def without_footer(blocks: Sequence[Block]) -> Sequence[Block]:
 def blocks_of(text: str) -> Iterator[Block]:
     """Split a text into blocks at blank lines.
 
-    A line that is only a link is the link of its block, or of the block before; within an abstract
-    it is text.
+    A line that is only a date is a block. One that is only a link is the link of its block, or of
+    the block before. Within an abstract both are text.
     """
     block, lines, link, start = Block(None, ""), list[str](), "", 1
     for number, line in enumerate([*text.splitlines(), ""], start=1):
-        found = _LINK_LINE.fullmatch(line)
-        if found and not is_abstract(" ".join(lines[:MIN_ABSTRACT])):
+        found, is_day = _LINK_LINE.fullmatch(line), is_date(line.strip())
+        in_abstract = (found or is_day) and is_abstract(" ".join(lines[:MIN_ABSTRACT]))
+        if found and not in_abstract:
             link = link or found[1]
-        elif line.strip():
+            continue
+        if line.strip() and (in_abstract or not is_day):
             lines.append(line.strip())
             start = number if len(lines) == 1 else start
-        elif lines:
+            continue
+        if lines:
             if block.text:
                 yield block
             block, lines, link = Block(start, " ".join(lines), link), [], ""
         elif link:
             block, link = block._replace(link=block.link or link), ""
+        if is_day:
+            if block.text:
+                yield block
+            block = Block(number, line.strip())
     if block.text:
         yield block
 
@@ -196,5 +210,10 @@ def count_words(text: str) -> int:
 
 
 def _is_footer(block: Block) -> bool:
-    # A longer paragraph is an abstract, which may mention privacy.
-    return count_words(block.text) < 2 * MIN_ABSTRACT and bool(_FOOTER.search(block.text))
+    # An abstract may mention privacy.
+    return not _is_long(block) and bool(_FOOTER.search(block.text))
+
+
+def _is_long(block: Block) -> bool:
+    """Return whether a block is longer than a paragraph of a header or footer: an abstract."""
+    return count_words(block.text) >= 2 * MIN_ABSTRACT

@@ -1,3 +1,4 @@
+import pytest
 from helpers.reading import source
 from helpers.samples import page
 from hypothesis import given
@@ -43,3 +44,20 @@ def test_a_link_below_a_title_is_its_link_and_one_in_an_abstract_is_text():
         ("Tides", "arxiv:2611.00001", f"{text} {code} now."),
         ("Ebbs", "arxiv:2611.00002", f"{text} x."),
     ]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "News\nMarch 3, 2026\n\nTides\n\n{0}\n\nEbbs\n\n{0}\n",
+        "Tides\n\n2026-03-01\n\n{0}\n\nEbbs\n\n2026-03-02\n\n{0}\n",
+        "News\n\nMarch 3\n\nTides\nMarch 1\n\n{0}\n\nEbbs\nMarch 2\n\n{0}\n",
+        "Tides\n\n{0}\n\nMarch 2\nEbbs\n\n{0}\n",
+        "March 1\n\nTides\n\n{0}\n\nEbbs\n\n{0}\n",
+    ],
+)
+def test_a_line_that_is_a_date_is_in_no_title_and_costs_none(given):
+    words = "We sail and dock. " * 15
+    papers = list(digest.read(source(given.format(f"{words}\nMarch 4\nWe wait."))))
+    assert [paper.title for paper in papers] == ["Tides", "Ebbs"]
+    assert {paper.abstract for paper in papers} == {f"{words}March 4 We wait."}
