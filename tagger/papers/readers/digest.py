@@ -144,8 +144,9 @@ def _without_headings(blocks: Sequence[Block]) -> list[Block]:
         authors |= {block for block in between if _ONE_NAME.fullmatch(block.text)}
     left = [block for block in blocks if block not in authors]
     # The headings of papers are below that of their section.
-    below = [block.level for block in left[1:]] + [0]
-    return [block for block, level in zip(left, below, strict=True) if not 0 < block.level < level]
+    below = [block.level for block in left[1:]]
+    following = zip(left, [*below, 0], strict=False)
+    return [block for block, level in following if not 0 < block.level < level]
 
 
 def _pairs(entries: Sequence[Block]) -> Iterator[Pair]:
