@@ -95,18 +95,17 @@ def _blocks_of_lines(lines: Sequence[str], start: int, link: str) -> list[Block]
 
 
 def _without_marks(line: int, text: str, link: str) -> Block:
-    if is_abstract(text):
+    marks = _MARKS.match(text)
+    level, title = (len(marks[1] or ""), text[marks.end() :]) if marks else (0, text)
+    if is_abstract(title):
         label = _ABSTRACT.match(text)
         return Block(line, text[label.end() :] if label else text, link)
-    marks = _MARKS.match(text)
-    level = len(marks[1] or "") if marks else 0
-    text = text[marks.end() :] if marks else text
     for _ in range(2):  # a link in bold, or bold in a link
-        if emphasised := _EMPHASIS.fullmatch(text):
-            text = emphasised[2]
-        if linked := _TITLE_WITH_LINK.fullmatch(text):
-            text, link = linked[1], link or linked[2]
-    return Block(line, text, link, level)
+        if emphasised := _EMPHASIS.fullmatch(title):
+            title = emphasised[2]
+        if linked := _TITLE_WITH_LINK.fullmatch(title):
+            title, link = linked[1], link or linked[2]
+    return Block(line, title, link, level)
 
 
 def is_date(text: str) -> bool:

@@ -67,7 +67,7 @@ def test_a_line_that_is_a_date_is_in_no_title_and_costs_none(given):
 FORMS = {
     "headings of Markdown": "# News\n\n## {0}\n\n{2}\n\n## {1}\n\n{2}\n",
     "bold": "**{0}**\n\n{2}\n\n__{1}__\n\n{2}\n",
-    "numbers": "1. {0}\n\n{2}\n\n2. {1}\n\n{2}\n",
+    "numbers": "1. {0}\n\n{2}\n\n22) {1}\n\n{2}\n",
     "numbers in brackets": "[1] {0}\n\n{2}\n\n[2] {1}\n\n{2}\n",
     "a list": "- {0}\n\n{2}\n\n* {1}\n\n{2}\n",
     "links of Markdown": "[{0}](https://x.io/1)\n\n{2}\n\n**[{1}](https://x.io/2)**\n\n{2}\n",
@@ -84,7 +84,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_page_may_have_other_forms(form, tmp_path):
-    names, abstract = ["Tides of 2 Seas: A Survey", "Ebbs *and* Flows"], "We sail and dock. " * 15
+    names, abstract = ["Tides of 2 Seas? A Survey", "Ebbs *and* Flows"], "We sail and dock. " * 15
     file = tmp_path / "page.md"
     file.write_text(FORMS[form].format(*names, abstract), encoding="utf-8")
     papers = list(read_papers(file))
