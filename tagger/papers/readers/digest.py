@@ -1,43 +1,39 @@
 """Reader for digest pages: a newsletter header, a date line, then titles and abstracts in turn.
 
-Blocks are separated by blank lines. The header is the text above the first date line, if there is
-no abstract. Further date lines are allowed, because users paste the pages of several days together,
-and some pages have one for each entry. A title may lack its abstract.
+The header is the text above the first date line, if there is no abstract. Further date lines are
+allowed, because users paste the pages of several days together, and some pages have one for each
+entry. A title may lack its abstract, and have its authors below it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
+from tagger.papers.readers.blocks import (
+    MIN_ABSTRACT,
+    Block,
+    blocks_of,
+    count_sentences,
+    count_words,
+    is_abstract,
+    is_date,
+)
 from tagger.papers.readers.cleaning import clean_text
 from tagger.papers.readers.identifiers import identifiers_of
 from tagger.papers.readers.records import make_paper
 from tagger.papers.readers.source import Source
 
-_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\.?"
-_DATE_LINE = re.compile(
-    rf"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+)?"
-    rf"(?:{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+\d{{4}})?"
-    rf"|\d{{1,2}}\s+{_MONTH}(?:,?\s+\d{{4}})?"
-    rf"|\d{{4}}-\d{{2}}-\d{{2}}"
-    r"|(?:\d{4}\s*\u5e74\s*)?\d{1,2}\s*\u6708\s*\d{1,2}\s*\u65e5(?:\s*[(\uff08]?\w{1,3}[)\uff09]?)?)",
-    re.IGNORECASE,
-)
 _FOOTER = re.compile(
     r"\bunsubscribe|\bopt out\b|\b(?:in|your) browser\b|\bpreferences\b|\bprivacy\b|\bcopyright\b"
     r"|\u00a9|\ball rights reserved\b|\byou (?:are )?receiv",
     re.IGNORECASE,
 )
-_LINK_LINE = re.compile(r"\s*[<(\[]?(https?://\S+?)[>)\]]?\s*")
-_SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)|[\u3002\uff01\uff1f\uff0e]")
-_IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _TAGGED_LINE = re.compile(
-    r"\s*(?:%\S|#=|\\\w|[<{}\[\]]|[A-Z][A-Z0-9]{1,3} {0,2}- |[A-Z][A-Z0-9] \S|\w+ ?[=:]\s"
-    r"|[\"']?\w+[\"']?:\s)"
+    r"\s*(?:%\S|#=|\\\w|[<{}\]]|\[(?!\d+\] \S|[^\[\]]+\]\()|[A-Z][A-Z0-9]{1,3} {0,2}- "
+    r"|[A-Z][A-Z0-9] \S|\w+ ?[=:]\s|[\"']?\w+[\"']?:\s)"
 )
 """A line of tagged fields, markup or a program; a text of mostly such lines is not a digest."""
 _NAMED_TITLE = re.compile(r"\s*\w+: \S+ \S.*(?:\n[ \t]*(?:\n|$))")
@@ -48,20 +44,14 @@ _LICENCE = re.compile(
     re.IGNORECASE,
 )
 """Data sets often come with a licence, which has headings and paragraphs, too."""
+_NAME = r"[^\W\d_a-z][\w.'\u2019-]*(?:\s+(?:(?!and\s)[a-z]{1,3}\s+)?[^\W\d_a-z][\w.'\u2019-]*){1,4}"
+_ONE_NAME = re.compile(_NAME)
+_AUTHORS = re.compile(
+    rf"(?i:by|authors?:)\s+\S.*|{_NAME}(?:(?:[,;]|\s(?:and|&))\s+(?:(?:and|&)\s+)?{_NAME})+"
+    r"(?:,?\s+(?:et al\.?|and others))?"
+)
 MAX_TITLE = 300
 """Characters. The longest of 210 titles measured has 169."""
-MIN_ABSTRACT = 25
-"""Words. A single sentence with fewer words is a title, not an abstract."""
-
-
-class Block(NamedTuple):
-    """A paragraph, the number of its first line (None if the file has no lines), and its link."""
-
-    line: int | None
-    text: str
-    link: str = ""
-
-
 Pair = tuple[Block, Block | None]
 """A title and its abstract, if there is one."""
 
@@ -113,7 +103,7 @@ def papers_of(blocks: Sequence[Block], source: Source) -> Iterator[Paper | Tagge
 def papers_of_pairs(pairs: Iterable[Pair], source: Source) -> Iterator[Paper | TaggerError]:
     """Yield the paper of each title and abstract, and an error if the title is a paragraph."""
     for title, abstract in pairs:
-        if len(title.text) > MAX_TITLE:
+        if not _may_be_title(title.text):
             yield TaggerError(
                 f"expected a title, found a paragraph of {len(title.text)} characters",
                 line=title.line,
@@ -139,7 +129,24 @@ def _entries(blocks: Sequence[Block]) -> list[Block]:
     elif start and len(after) > 1 and all(map(is_abstract, after)):
         # Each date stands between a title and its abstract, also the first.
         start -= 1
-    return [block for block in blocks[start:] if not is_date(block.text)]
+    return _without_headings([block for block in blocks[start:] if not is_date(block.text)])
+
+
+def _without_headings(blocks: Sequence[Block]) -> list[Block]:
+    """Leave out the authors between a title and its abstract, and headings above titles."""
+    between = [
+        block
+        for title, block, abstract in zip(blocks, blocks[1:], blocks[2:], strict=False)
+        if is_abstract(abstract.text) and not is_abstract(title.text)
+    ]
+    authors = {block for block in between if _AUTHORS.fullmatch(block.text)}
+    if authors:
+        authors |= {block for block in between if _ONE_NAME.fullmatch(block.text)}
+    left = [block for block in blocks if block not in authors]
+    # The headings of papers are below that of their section.
+    below = [block.level for block in left[1:]]
+    following = zip(left, [*below, 0], strict=False)
+    return [block for block, level in following if not 0 < block.level < level]
 
 
 def _pairs(entries: Sequence[Block]) -> Iterator[Pair]:
@@ -147,9 +154,14 @@ def _pairs(entries: Sequence[Block]) -> Iterator[Pair]:
     position = 0
     while position < len(entries):
         title, *others = entries[position : position + 2]
-        has_abstract = bool(others) and len(title.text) <= MAX_TITLE and is_abstract(others[0].text)
+        has_abstract = bool(others) and _may_be_title(title.text) and is_abstract(others[0].text)
         yield title, others[0] if has_abstract else None
         position += 1 + has_abstract
+
+
+def _may_be_title(text: str) -> bool:
+    is_paragraph = count_words(text) >= MIN_ABSTRACT and count_sentences(text) > 1
+    return len(text) <= MAX_TITLE and not is_paragraph
 
 
 def without_footer(blocks: Sequence[Block]) -> Sequence[Block]:
@@ -162,51 +174,6 @@ def without_footer(blocks: Sequence[Block]) -> Sequence[Block]:
     while end and not (is_abstract(blocks[end - 1].text) and not _is_footer(blocks[end - 1])):
         end -= 1
     return blocks[:end] if any(map(_is_footer, blocks[end:])) else blocks
-
-
-def blocks_of(text: str) -> Iterator[Block]:
-    """Split a text into blocks at blank lines.
-
-    A line that is only a date is a block. One that is only a link is the link of its block, or of
-    the block before. Within an abstract both are text.
-    """
-    block, lines, link, start = Block(None, ""), list[str](), "", 1
-    for number, line in enumerate([*text.splitlines(), ""], start=1):
-        found, is_day = _LINK_LINE.fullmatch(line), is_date(line.strip())
-        in_abstract = (found or is_day) and is_abstract(" ".join(lines[:MIN_ABSTRACT]))
-        if found and not in_abstract:
-            link = link or found[1]
-            continue
-        if line.strip() and (in_abstract or not is_day):
-            lines.append(line.strip())
-            start = number if len(lines) == 1 else start
-            continue
-        if lines:
-            if block.text:
-                yield block
-            block, lines, link = Block(start, " ".join(lines), link), [], ""
-        elif link:
-            block, link = block._replace(link=block.link or link), ""
-        if is_day:
-            if block.text:
-                yield block
-            block = Block(number, line.strip())
-    if block.text:
-        yield block
-
-
-def is_date(text: str) -> bool:
-    return _DATE_LINE.fullmatch(text) is not None
-
-
-def is_abstract(text: str) -> bool:
-    """Return whether a text is an abstract, not a title: it is long or has several sentences."""
-    return count_words(text) >= MIN_ABSTRACT or len(_SENTENCE_END.findall(text)) > 1
-
-
-def count_words(text: str) -> int:
-    """Return the number of words; two Chinese or Japanese characters count as one."""
-    return len(text.split()) + len(_IDEOGRAPHS.findall(text)) // 2
 
 
 def _is_footer(block: Block) -> bool:

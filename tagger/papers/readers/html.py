@@ -16,17 +16,8 @@ from itertools import pairwise
 from tagger.errors import TaggerError
 from tagger.papers.own_files import REPORT_TITLE
 from tagger.papers.paper import Paper
-from tagger.papers.readers.digest import (
-    MIN_ABSTRACT,
-    Block,
-    Pair,
-    count_words,
-    is_abstract,
-    is_date,
-    papers_of,
-    papers_of_pairs,
-    without_footer,
-)
+from tagger.papers.readers.blocks import MIN_ABSTRACT, Block, count_words, is_abstract, is_date
+from tagger.papers.readers.digest import Pair, papers_of, papers_of_pairs, without_footer
 from tagger.papers.readers.identifiers import identifier_of_link, written_identifiers
 from tagger.papers.readers.markup import MarkupBlock, MarkupPage, read_markup, root_element
 from tagger.papers.readers.records import make_paper

@@ -14,7 +14,8 @@ from typing import Any
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
 from tagger.papers.readers import arxiv_listing, nep, pubmed_text
-from tagger.papers.readers.digest import blocks_of, is_page, papers_of, without_footer
+from tagger.papers.readers.blocks import blocks_of
+from tagger.papers.readers.digest import is_page, papers_of, without_footer
 from tagger.papers.readers.html import papers_of_markup
 from tagger.papers.readers.records import Notice, day_of
 from tagger.papers.readers.source import Source, check_encoding, parsing

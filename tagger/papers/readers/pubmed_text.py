@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
-from tagger.papers.readers.digest import is_abstract
+from tagger.papers.readers.blocks import is_abstract
 from tagger.papers.readers.identifiers import identifiers_of, mentions
 from tagger.papers.readers.records import make_paper, numbered_entries, paragraphs_of
 from tagger.papers.readers.source import Source

@@ -4,6 +4,7 @@ from helpers.samples import page
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tagger.errors import TaggerError
 from tagger.papers import merge_duplicates, read_papers
 from tagger.papers.readers import digest
 
@@ -61,3 +62,51 @@ def test_a_line_that_is_a_date_is_in_no_title_and_costs_none(given):
     papers = list(digest.read(source(given.format(f"{words}\nMarch 4\nWe wait."))))
     assert [paper.title for paper in papers] == ["Tides", "Ebbs"]
     assert {paper.abstract for paper in papers} == {f"{words}March 4 We wait."}
+
+
+FORMS = {
+    "headings of Markdown": "# News\n\n## {0}\n\n{2}\n\n## {1}\n\n{2}\n",
+    "bold": "**{0}**\n\n{2}\n\n__{1}__\n\n{2}\n",
+    "numbers": "1. {0}\n\n{2}\n\n22) {1}\n\n{2}\n",
+    "numbers in brackets": "[1] {0}\n\n{2}\n\n[2] {1}\n\n{2}\n",
+    "a list": "- {0}\n\n{2}\n\n* {1}\n\n{2}\n",
+    "links of Markdown": "[{0}](https://x.io/1)\n\n{2}\n\n**[{1}](https://x.io/2)**\n\n{2}\n",
+    "a heading for each abstract": "{0}\n\nAbstract\n\n{2}\n\n{1}\n\n**Abstract:**\n\n{2}\n",
+    "a label for each abstract": "{0}\n\nAbstract: {2}\n\n{1}\n\n**Abstract.** {2}\n",
+    "rules": "{0}\n\n{2}\n\n---\n\n{1}\n\n{2}\n\n***\n",
+    "authors": "{0}\n\nAda de Li, B. C. Wu and Ed Fox\n\n{2}\n\n{1}\n\nGus Hay\n\n{2}\n",
+    "authors with a label": "{0}\n\nBy Ada Li\n\n{2}\n\n{1}\n\nAuthors: Gus, Ed\n\n{2}\n",
+    "no blank line below titles": "{0}\n{2}\n\n{1}\n{2}\n",
+    "the date as numbers": "News\n\n03/04/2026\n\n{0}\n\n{2}\n\n{1}\n\n{2}\n",
+    "the week": "News\n\nWeek 12, 2026\n\n{0}\n\n{2}\n\n{1}\n\n{2}\n",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_page_may_have_other_forms(form, tmp_path):
+    names, abstract = ["Tides of 2 Seas? A Survey", "Ebbs *and* Flows"], "We sail and dock. " * 15
+    file = tmp_path / "page.md"
+    file.write_text(FORMS[form].format(*names, abstract), encoding="utf-8")
+    papers = list(read_papers(file))
+    assert [(paper.title, paper.abstract) for paper in papers] == [
+        (name, abstract.strip()) for name in names
+    ]
+
+
+def test_what_only_looks_like_authors_or_a_heading_is_a_title():
+    abstract = "We sail and dock. " * 15
+    given = (
+        f"Deep Tides, Shallow Seas\n\n{abstract}\n\nOld Ports\n\n# Ebbs\n\n# Flows\n\n{abstract}"
+    )
+    titles = [paper.title for paper in digest.read(source(given))]
+    assert titles == ["Deep Tides, Shallow Seas", "Old Ports", "Ebbs", "Flows"]
+
+
+def test_a_paragraph_of_sentences_is_no_title():
+    paragraph = "We sail and dock. " * 10
+    first, second, third = digest.read(
+        source(f"Tides\n\n{paragraph}\n\n{paragraph}\n\nEbbs\n\n{paragraph}\n")
+    )
+    assert (first.title, third.title) == ("Tides", "Ebbs")
+    assert isinstance(second, TaggerError)
+    assert second.line == 5
