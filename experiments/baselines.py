@@ -113,7 +113,7 @@ def fit_keywords(_labels: list[Label], _quick: bool) -> Predict:
 
 
 def fit_setfit(labels: list[Label], quick: bool) -> Predict:
-    """SetFit as its users train it: its trainer, a model for each facet, and its classifiers."""
+    """Train a SetFit model for each facet, with its own trainer and classifiers."""
     y_true = TrainingData.of(labels, TAXONOMY).y_true
     texts = texts_of([label.paper for label in labels])
     models = {
@@ -230,9 +230,9 @@ def as_table(rows: list[dict[str, Any]], labels: int) -> str:
         f"Trained on the {labels} seed labels, measured on 210 papers (dev) and 119 (dev2), with "
         f"95% bootstrap intervals. Settings were chosen on both sets, so figures on other "
         "papers will be a little lower. All but the first two and the definitions learn from the "
-        "same papers with class weights. SetFit with pairs is as it comes, a model for each facet, "
-        f"trained on {PAIRS} positive and {PAIRS} negative pairs for each paper. The others are "
-        "recipes of tagger, with 5-fold cross-validation (SetFit's loss: 2-fold) for calibration "
+        "same papers with class weights. SetFit with pairs trains a model for each facet with its "
+        f"own trainer, on {PAIRS} positive and {PAIRS} negative pairs for each paper. The others "
+        "are recipes of tagger, with 5-fold cross-validation (SetFit's loss: 2-fold) for calibration "
         "and threshold. SetFit does not learn from titles as separate texts, as the others do."
     )
     return "\n".join(lines) + "\n"

@@ -17,7 +17,7 @@ The protocol, fixed before the first run:
   5-fold out-of-fold scores. The encoder stays as it is: to fine-tune it thousands of times is out
   of reach. It reads whole texts only, and tags of domain are given from a probability of 0.5.
 - The reviewer starts with 20 papers of the pool, drawn at random, as with a new taxonomy; the
-  encoder is the bundled one as it comes, so that all labels are alike to it. What review brings to
+  encoder is the pretrained bundled one, which has learned from no label. What review brings to
   a model of many labels is measured by review_gain.py.
 - F1 is the mean of the macro-F1 of contribution and the micro-F1 of domain, the two figures that
   the project quotes.

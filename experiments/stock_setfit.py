@@ -1,4 +1,4 @@
-"""SetFit as its users train it: its own trainer, pairs and classifiers."""
+"""Train SetFit with its own trainer, pairs and classifiers."""
 
 from __future__ import annotations
 

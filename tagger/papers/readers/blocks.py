@@ -7,7 +7,7 @@ a block, and so is a title without a blank line below it, if the abstract is one
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\.?"
@@ -40,8 +40,8 @@ MIN_ABSTRACT = 25
 class Block(NamedTuple):
     """A paragraph of a page.
 
-    ``line`` is the number of its first line, None if the file has no lines, and ``level`` that of a
-    heading of Markdown, 0 if it is none.
+    ``line`` is the number of its first line, or None if the file has no lines. ``level`` is the
+    level of a Markdown heading, or 0 if the block is not a heading.
     """
 
     line: int | None
@@ -50,38 +50,33 @@ class Block(NamedTuple):
     level: int = 0
 
 
-def blocks_of(text: str) -> Iterator[Block]:
+def blocks_of(text: str) -> list[Block]:
     """Split a text into blocks.
 
     A line that is only a link is the link of its block, or of the block before. Within an abstract
     links and dates are text.
     """
-    block, lines, link, start = Block(None, ""), list[str](), "", 1
+    blocks: list[Block] = []
+    lines: list[str] = []
+    link, start = "", 1
     for number, line in enumerate([*text.splitlines(), ""], start=1):
         stripped = "" if _NO_TEXT.fullmatch(line.strip()) else line.strip()
         found, is_day = _LINK_LINE.fullmatch(line), is_date(stripped)
         in_abstract = (found or is_day) and is_abstract(" ".join(lines[:MIN_ABSTRACT]))
         if found and not in_abstract:
             link = link or found[1]
-            continue
-        if stripped and (in_abstract or not is_day):
+        elif stripped and (in_abstract or not is_day):
+            start = start if lines else number
             lines.append(stripped)
-            start = number if len(lines) == 1 else start
-            continue
-        if lines:
-            if block.text:
-                yield block
-            *above, block = _blocks_of_lines(lines, start, link)
-            yield from above
+        else:
+            if lines:
+                blocks += _blocks_of_lines(lines, start, link)
+            elif link and blocks:
+                blocks[-1] = blocks[-1]._replace(link=blocks[-1].link or link)
+            if is_day:
+                blocks.append(Block(number, stripped))
             lines, link = [], ""
-        elif link:
-            block, link = block._replace(link=block.link or link), ""
-        if is_day:
-            if block.text:
-                yield block
-            block = Block(number, stripped)
-    if block.text:
-        yield block
+    return blocks
 
 
 def _blocks_of_lines(lines: Sequence[str], start: int, link: str) -> list[Block]:

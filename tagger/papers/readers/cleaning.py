@@ -30,7 +30,7 @@ _DOUBLE_QUOTES = re.compile(r"``|''")
 _NUMBERS = r"\$\d(?:(?:[^$\s;,]|,(?=\d))*|[^$;]{0,80}[\\^_][^$;]{0,80}(?<!\s))\$(?!\d)"
 _LATEX = re.compile(rf"\\|\$[^$\d\s][^$]*\$|{_NUMBERS}")
 _BARE_SPECIAL = re.compile(r"(?<!\\)([%#&])")
-# A sign before a number: $\sim$100, $<$1. Its second mark is no currency.
+# Matches a sign in LaTeX before a number, as in $\sim$100: its second $ is not a currency.
 _SIGN = r"\$[\\<>=+-][^$\s]{0,40}\$(?=\d)"
 _CURRENCY = re.compile(rf"(?<!\\)(?:({_SIGN}|{_NUMBERS})|\$(?=\d))")
 _FONT = re.compile(r"\\(?:em|it|bf|rm|sc|sf|sl|tt)(?:series|shape|family)?(?![a-zA-Z])\s*")

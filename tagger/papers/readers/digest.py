@@ -1,14 +1,15 @@
 """Reader for digest pages: a newsletter header, a date line, then titles and abstracts in turn.
 
-The header is the text above the first date line, if there is no abstract. Further date lines are
-allowed, because users paste the pages of several days together, and some pages have one for each
-entry. A title may lack its abstract, and have its authors below it.
+Text above the first date line is the header, unless it contains an abstract. Further date lines
+are allowed, because users paste the pages of several days together, and some pages have one for
+each entry. A title may lack its abstract, and have its authors below it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
@@ -63,7 +64,7 @@ def recognise(source: Source) -> bool:
         return False
     if _TAGGED_LINE.match(head) and not _NAMED_TITLE.match(head):
         return False
-    blocks = list(blocks_of(head))
+    blocks = blocks_of(head)
     if not source.is_short:
         blocks = blocks[:-1]
     lines = [line for line in head.splitlines() if line.strip()]
@@ -81,7 +82,7 @@ def is_page(blocks: Sequence[Block]) -> bool:
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:
-    return papers_of(list(blocks_of(source.text)), source)
+    return papers_of(blocks_of(source.text), source)
 
 
 def papers_of(blocks: Sequence[Block], source: Source) -> Iterator[Paper | TaggerError]:
@@ -133,7 +134,7 @@ def _entries(blocks: Sequence[Block]) -> list[Block]:
 
 
 def _without_headings(blocks: Sequence[Block]) -> list[Block]:
-    """Leave out the authors between a title and its abstract, and headings above titles."""
+    """Leave out authors between a title and its abstract, and headings of sections."""
     between = [
         block
         for title, block, abstract in zip(blocks, blocks[1:], blocks[2:], strict=False)
@@ -143,10 +144,8 @@ def _without_headings(blocks: Sequence[Block]) -> list[Block]:
     if authors:
         authors |= {block for block in between if _ONE_NAME.fullmatch(block.text)}
     left = [block for block in blocks if block not in authors]
-    # The headings of papers are below that of their section.
-    below = [block.level for block in left[1:]]
-    following = zip(left, [*below, 0], strict=False)
-    return [block for block, level in following if not 0 < block.level < level]
+    sections = {block for block, title in pairwise(left) if 0 < block.level < title.level}
+    return [block for block in left if block not in sections]
 
 
 def _pairs(entries: Sequence[Block]) -> Iterator[Pair]:
