@@ -233,7 +233,8 @@ def as_table(rows: list[dict[str, Any]], labels: int) -> str:
         "same papers with class weights. SetFit with pairs trains a model for each facet with its "
         f"own trainer, on {PAIRS} positive and {PAIRS} negative pairs for each paper. The others "
         "are recipes of tagger, with 5-fold cross-validation (SetFit's loss: 2-fold) for "
-        "calibration and threshold. SetFit does not learn from titles as separate texts, as the others do."
+        "calibration and threshold. SetFit does not learn from titles as separate texts, as the "
+        "others do."
     )
     return "\n".join(lines) + "\n"
 
