@@ -32,7 +32,7 @@ ALTERNATIVES: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    options = read_options(__doc__)
+    options = read_options(__doc__, in_process=True)
     labels = some(STORE.labels(), options.quick)
     golds = {name: read_gold(TAXONOMY, name) for name in SETS}
     cache = None if options.quick else default_encoder_cache()

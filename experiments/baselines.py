@@ -176,7 +176,7 @@ METHODS: dict[str, Fit] = {
 
 def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    options = read_options(__doc__)
+    options = read_options(__doc__, in_process=True)
     labels = some(STORE.labels(), options.quick)
     sets = {name: read_gold(TAXONOMY, name) for name in SETS}
     rows: list[dict[str, Any]] = []

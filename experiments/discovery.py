@@ -122,7 +122,7 @@ def look(papers: Papers, hidden: Sequence[int]) -> Counter[str]:
 
 
 def main() -> None:
-    options = read_options(__doc__, groups=(20, 2))
+    options = read_options(__doc__, in_process=True, groups=(20, 2))
     papers = Papers(options.quick)
     asked = np.flatnonzero(papers.y_true.sum(axis=0) >= LEAST_PAPERS).tolist()
     rng = np.random.default_rng(0)

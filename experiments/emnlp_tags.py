@@ -227,7 +227,7 @@ def measure(
 
 
 def main() -> None:
-    options = read_options(__doc__, seeds=(1, 1))
+    options = read_options(__doc__, in_process=True, seeds=(1, 1))
     papers, y_true, names = read()
     tags = [Tag(name=f"tag-{n}", definition=name) for n, name in enumerate(names)]
     facet = Facet(name="field", definition="Field of study.", tags=tuple(tags))

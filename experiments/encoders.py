@@ -57,7 +57,7 @@ def papers_per_second(models: dict[str, TaggerModel], papers: list[Paper]) -> di
 
 
 def main() -> None:
-    options = read_options(__doc__)
+    options = read_options(__doc__, in_process=True)
     store = LabelStore(ROOT / "labels")
     labels = some(store.labels(), options.quick)
     sets = {name: read_gold(store.taxonomy, name) for name in SETS}

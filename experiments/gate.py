@@ -239,7 +239,7 @@ def measure(draw: Callable[..., tuple[Tables, Tables]], papers: int, rounds: int
 
 
 def main() -> None:
-    options = read_options(__doc__, rounds=(300, 3))
+    options = read_options(__doc__, in_process=True, rounds=(300, 3))
     rounds: int = options.rounds
     versions = Versions(options.quick)
     champion, more = versions.train(0, 0.25), versions.train(0, 0.35)

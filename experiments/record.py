@@ -11,12 +11,17 @@ import sys
 import tempfile
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tagger.papers import Paper, merge_duplicates, read_papers
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 RESULTS = Path(__file__).parent / "results"
+READERS = "papers/readers"
+"""The folder of ``tagger/`` whose work is recorded by what it gives, see :func:`papers_read`."""
 SCRATCH = Path(tempfile.gettempdir()) / "tagger-experiments"
 """Where results and caches of ``--quick`` go."""
 INSTRUCTIONS = {"avx512_vnni": "AVX-512 with VNNI", "avx512f": "AVX-512", "avx2": "AVX2"}
@@ -31,7 +36,10 @@ atexit.register(lambda: print(re.search(pattern, open(file).read())[1], file=sys
 
 
 def read_options(
-    description: str | None, parser: ArgumentParser | None = None, **sizes: tuple[float, float]
+    description: str | None,
+    parser: ArgumentParser | None = None,
+    in_process: bool = False,
+    **sizes: tuple[float, float],
 ) -> Namespace:
     """Read the command line of an experiment, and make the folder of its results.
 
@@ -41,6 +49,9 @@ def read_options(
         What ``--help`` prints.
     parser:
         A parser with options that only this experiment has.
+    in_process:
+        Whether the experiment runs no command of tagger: its result then depends only on the
+        folders of ``tagger/`` that this process loads, and on the papers that its readers give.
     sizes:
         Numbers that say how much is measured: the usual one, and the one of ``--quick``. Each
         becomes an option.
@@ -64,7 +75,7 @@ def read_options(
     options.output = options.output or (SCRATCH / "results" if options.quick else RESULTS)
     options.cache = (SCRATCH if options.quick else Path(__file__).parent) / "cache"
     options.output.mkdir(parents=True, exist_ok=True)
-    options.state = state_of(Path(sys.argv[0]))
+    options.state, options.in_process = state_of(Path(sys.argv[0])), in_process
     if options.quick:
         # A process for each encoder would take longer to start than the training.
         os.environ.setdefault("TAGGER_JOBS", "1")
@@ -73,7 +84,12 @@ def read_options(
 
 def write_result(options: Namespace, name: str, figures: object, table: str) -> None:
     """Write ``NAME.json``, with the state that was measured, and the table ``NAME.md``."""
-    content = json.dumps({"state": options.state, "figures": figures}, indent=1)
+    state = {**options.state}
+    if options.in_process:
+        used = loaded_folders() - {READERS}
+        state["folders"] = {name: value for name, value in state["folders"].items() if name in used}
+        state |= {"in_process": True, "papers": papers_read()}
+    content = json.dumps({"state": state, "figures": figures}, indent=1)
     (options.output / f"{name}.json").write_text(content + "\n", encoding="utf-8")
     (options.output / f"{name}.md").write_text(table.rstrip() + "\n", encoding="utf-8")
     print(table, flush=True)
@@ -91,7 +107,7 @@ def state_of(script: Path) -> dict[str, Any]:
     """Return what a result depends on: tagger/, the script, the machine; and the time."""
     return {
         "tagger": tagger_tree(),
-        "packages": tagger_packages(),
+        "folders": tagger_folders(),
         "script": hashlib.sha256(script.read_bytes()).hexdigest()[:16],
         "commit": _git("rev-parse", "--short", "HEAD"),
         "machine": machine(),
@@ -127,11 +143,65 @@ def tagger_tree() -> str | None:
     return _git("rev-parse", "HEAD:tagger")
 
 
-def tagger_packages() -> dict[str, str]:
-    """Return the hash of each package and file of ``tagger/`` in git; empty without git."""
-    listed = (_git("ls-tree", "HEAD:tagger") or "").splitlines()
-    rows = (line.partition("\t") for line in listed)
-    return {name: about.split()[2] for about, _, name in rows}
+@cache
+def tagger_folders() -> dict[str, str]:
+    """Return a hash of the files in each folder of ``tagger/`` in git; empty without git."""
+    listed = (_git("ls-tree", "-r", "HEAD:tagger") or "").splitlines()
+    folders: dict[str, list[str]] = {}
+    for line in listed:
+        folders.setdefault(str(Path(line.partition("\t")[2]).parent), []).append(line)
+    return {
+        name: hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+        for name, lines in folders.items()
+    }
+
+
+def loaded_folders() -> set[str]:
+    """Return the folders of ``tagger/`` of which this process has loaded a module.
+
+    The model that ships is always among them.
+    """
+    files = [module.__file__ for name, module in sys.modules.items() if is_of_tagger(name)]
+    found = {str(Path(file).parent.relative_to(ROOT / "tagger")) for file in files if file}
+    return found | {"default_model"}
+
+
+def is_of_tagger(module: str) -> bool:
+    """Say whether a module belongs to tagger."""
+    return module.partition(".")[0] == "tagger"
+
+
+def changed_since(state: dict[str, Any]) -> list[str]:
+    """Return the folders of ``tagger/`` that a result used and that have changed since.
+
+    Of the readers counts what they give on the data sets, if the experiment reads nothing else.
+    """
+    present = tagger_folders()
+    folders = state.get("folders", {}) if state.get("tagger") else {}
+    changed = {name for name, value in folders.items() if present.get(name) != value}
+    if not (folders and state.get("in_process")):
+        changed |= present.keys() - folders.keys()
+    elif state.get("papers") != papers_read():
+        changed.add(READERS)
+    return sorted(changed)
+
+
+def published_papers() -> list[Paper]:
+    """Read the distinct papers of the real digests and of the labelled sets."""
+    files = [
+        *sorted((SHARED / "digests").glob("*.txt")),
+        *sorted((SHARED / "gold").glob("*.jsonl")),
+    ]
+    return merge_duplicates(read_papers(files))
+
+
+@cache
+def papers_read() -> str | None:
+    """Return a hash of the papers that the readers give on the data sets; None without these."""
+    if not SHARED.exists():
+        return None
+    rows = [[paper.id, paper.title, paper.abstract] for paper in published_papers()]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
 
 
 def _git(*words: str) -> str | None:

@@ -318,7 +318,7 @@ def situation_of(budgets: Rows, quick: bool) -> Situation:
 
 def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    options = read_options(__doc__, seeds=(3, 1), budget=(80, 10))
+    options = read_options(__doc__, in_process=True, seeds=(3, 1), budget=(80, 10))
     budgets = np.arange(0, options.budget + 1, BATCH)
     names = sorted(strategy_names(), key=lambda name: (name != "random", name))
     names = names[: 2 if options.quick else None]

@@ -22,10 +22,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from gold import settings_of, some
-from record import ROOT, SHARED, read_options, write_result
+from record import ROOT, published_papers, read_options, write_result
 
 from tagger._util.arrays import Booleans
-from tagger.cli import output
 from tagger.evaluation import evaluate, predict_labels
 from tagger.labels import Label, LabelStore
 from tagger.model import TaggerModel, VectorCache, load_model
@@ -55,8 +54,7 @@ def base_model(
     """Train the model of the seed labels, or return that of an earlier run."""
     folder = cache / settings.fingerprint(taxonomy, labels)[:12]
     if not (folder / "model.json").exists():
-        with output.progress() as step:
-            train(labels, taxonomy, settings, folder, step, cache=default_encoder_cache())
+        train(labels, taxonomy, settings, folder, cache=default_encoder_cache())
     return folder
 
 
@@ -160,8 +158,8 @@ def split(real: list[Label], taxonomy: Taxonomy, order: int) -> tuple[list[Label
 
 
 def main() -> None:
-    options = read_options(__doc__, orders=(5, 1), papers=(160, 20))
-    store = LabelStore(ROOT / "labels", output.read_texts([SHARED / "gold", SHARED / "digests"]))
+    options = read_options(__doc__, in_process=True, orders=(5, 1), papers=(160, 20))
+    store = LabelStore(ROOT / "labels", published_papers())
     snapshot = store.snapshot()
     seeds = some([label for label in snapshot.labels if not label.arrived], options.quick)
     real = some([label for label in snapshot.labels if label.audited], options.quick)

@@ -3,10 +3,10 @@
     make results          # hours; what has a result of this state is skipped
     make results QUICK=1  # minutes; only to see that all run, into a scratch folder
 
-They come in the order of what matters to a reader. A result counts as being of this state if
-``tagger/`` and the script are those that it was measured with, so a run that was interrupted can be
-given again. Names of experiments, if given, are the only ones that run. In the end the page of
-results is written anew.
+They come in the order of what matters to a reader. A result counts as being of this state if what
+it used of ``tagger/`` and the script are those that it was measured with, so a run that was
+interrupted can be given again. Names of experiments, if given, are the only ones that run. In the
+end the page of results is written anew.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from record import RESULTS, ROOT, SCRATCH, read_state, tagger_tree
+from record import RESULTS, ROOT, SCRATCH, changed_since, read_state, tagger_tree
 
 HERE = Path(__file__).parent
 EXPERIMENTS = (
@@ -54,11 +54,11 @@ NOT_QUICK = {
 """What ``--quick`` leaves out, and why."""
 
 
-def is_present(name: str, tree: str | None) -> bool:
+def is_present(name: str) -> bool:
     """Say whether there is a result of the present state of tagger/ and of the script."""
     script = hashlib.sha256((HERE / f"{name}.py").read_bytes()).hexdigest()[:16]
     state = read_state(RESULTS, name)
-    return tree is not None and (state.get("tagger"), state.get("script")) == (tree, script)
+    return state.get("script") == script and not changed_since(state)
 
 
 def run(name: str, options: Namespace) -> bool:
@@ -84,14 +84,13 @@ def main() -> int:
         parser.error(
             f"no such experiment: {', '.join(unknown)}; there are {', '.join(EXPERIMENTS)}"
         )
-    tree = tagger_tree()
-    if not (options.quick or tree):
+    if not (options.quick or tagger_tree()):
         parser.error("tagger/ has changes that are not committed: results could not name a state")
     failed = []
     for name in [name for name in EXPERIMENTS if name in (options.names or EXPERIMENTS)]:
         if options.quick and name in NOT_QUICK and name not in options.names:
             print(f"== {name}: left out, because {NOT_QUICK[name]}")
-        elif not options.quick and is_present(name, tree):
+        elif not options.quick and is_present(name):
             print(f"== {name}: has a result of this state")
         elif not run(name, options):
             failed.append(name)

@@ -165,7 +165,7 @@ def table(rows: list[dict[str, Any]], taxonomy: Taxonomy, facet: str) -> str:
 
 
 def main() -> None:
-    options = read_options(__doc__, most_steps=(700, 1), timed_steps=(40, 1))
+    options = read_options(__doc__, in_process=True, most_steps=(700, 1), timed_steps=(40, 1))
     store = LabelStore(ROOT / "labels")
     taxonomy = store.taxonomy
     gold = read_gold(taxonomy)

@@ -253,7 +253,9 @@ def simulated(tags: int, target: float, samples: int) -> dict[str, float | None]
 
 
 def main() -> None:
-    options = read_options(__doc__, seeds=(5, 1), draws=(20, 1), simulated=(10_000, 100))
+    options = read_options(
+        __doc__, in_process=True, seeds=(5, 1), draws=(20, 1), simulated=(10_000, 100)
+    )
     # A run that was interrupted goes on with the seeds that are there.
     tree = options.state["tagger"]
     kept = Memory(options.cache / "trust" if tree else None, verbose=0).cache(train_case)

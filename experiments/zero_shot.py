@@ -53,7 +53,7 @@ def figures(y_true: Booleans, answers: Booleans) -> dict[str, float]:
 
 
 def main() -> None:
-    options = read_options(__doc__)
+    options = read_options(__doc__, in_process=True)
     settings = settings_of(options.quick, folds=2)
     store = LabelStore(ROOT / "labels")
     gold, labels = read_gold(store.taxonomy), some(store.labels(), options.quick)

@@ -3,8 +3,8 @@
     python scripts/results.py
 
 ``make results`` runs it after the experiments. A test checks that both are up to date. The page
-says at its top which tables were measured on another state of ``tagger/`` than the present one, and
-below each of them which packages have changed since.
+says at its top which tables were measured on another state of what they used of ``tagger/`` than
+the present one, and below each of them which folders have changed since.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "experiments"))
-from record import RESULTS, ROOT, read_state, tagger_packages, tagger_tree
+from record import RESULTS, ROOT, changed_since, read_state
 
 PAGE = ROOT / "docs" / "results.md"
 README = ROOT / "README.md"
@@ -27,7 +27,8 @@ scripts/results.py` collects the tables here. *dev*, *dev2* and *pool* are sets 
 with their tags: 210 of three real digests on language models, 119 of other venues, and 240 sampled
 at random. *Seed labels* are the texts in `labels/seed.jsonl`, which were written for this project.
 Below each table is said on which papers settings were chosen: figures on these are a little too
-good.
+good. A table is of an earlier state if a folder of `tagger/` that its script used has changed since
+it was measured; of the readers counts what they give on these papers.
 """
 
 SECTIONS = {
@@ -80,7 +81,7 @@ def anchor(heading: str) -> str:
 
 
 def state_line(older: list[str]) -> str:
-    """Say which tables are not of the present state of ``tagger/``."""
+    """Say which tables are not of the present state of what they used of ``tagger/``."""
     if not older:
         return "All tables were measured on the present state of `tagger/`.\n"
     if len(older) == (many := sum(map(len, SECTIONS.values()))):
@@ -90,15 +91,10 @@ def state_line(older: list[str]) -> str:
     return f"{told}\n\n{links}\n"
 
 
-def origin_of(name: str, state: dict[str, Any], packages: dict[str, str]) -> str:
-    """Say which script wrote a table, when, where and on which commit, and what changed since.
-
-    ``packages`` has the present hashes of the packages of ``tagger/``.
-    """
+def origin_of(name: str, state: dict[str, Any], changed: list[str]) -> str:
+    """Say which script wrote a table, when, where and on which commit, and what changed since."""
     if not state:
         return f"Written by `python experiments/{name}.py`, on a state that was not recorded.\n"
-    measured = state.get("packages") or packages
-    changed = sorted({package for package, _ in measured.items() ^ packages.items()})
     since = f" Changed since: {', '.join(f'`{each}`' for each in changed)}." if changed else ""
     return (
         f"Written by `python experiments/{name}.py` on {state['date']}, commit {state['commit']}, "
@@ -108,18 +104,18 @@ def origin_of(name: str, state: dict[str, Any], packages: dict[str, str]) -> str
 
 def results_page() -> str:
     """Return docs/results.md: every table under its heading, with the command that writes it."""
-    present, packages, older, parts = tagger_tree(), tagger_packages(), [], []
+    older, parts = [], []
     for chapter, sections in SECTIONS.items():
         parts.append(f"## {chapter}\n")
         for heading, name in sections.items():
             state = read_state(RESULTS, name)
-            if present is None or state.get("tagger") != present:
+            if changed := changed_since(state):
                 older.append(heading)
             table = (RESULTS / f"{name}.md").read_text(encoding="utf-8")
             parts += [f"### {heading}\n", table.rstrip() + "\n"]
             if picture := PICTURES.get(name):
                 parts.append(f"![{picture}](../experiments/results/{name}.svg)\n")
-            parts.append(origin_of(name, state, packages))
+            parts.append(origin_of(name, state, changed))
     return "\n".join(["# Results\n", state_line(older), INTRODUCTION, *parts])
 
 

@@ -13,7 +13,7 @@ import pytest
 import typer
 from helpers.samples import run_line, shell_environment
 from helpers.scripts import load_script
-from record import tagger_tree
+from record import SHARED, tagger_tree
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -166,7 +166,7 @@ def test_every_file_and_heading_that_a_page_names_exists(page):
 
 @pytest.mark.parametrize("name", ["results", "architecture"])
 def test_what_a_script_makes_is_up_to_date(name):
-    if name == "results" and not tagger_tree():
+    if name == "results" and not (tagger_tree() and SHARED.exists()):
         pytest.skip("which tables are of this state is known from git")
     for target, content in load_script(name).made().items():
         written = target.read_text(encoding="utf-8")

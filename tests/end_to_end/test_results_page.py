@@ -8,54 +8,77 @@ import record
 import run_all
 from helpers.scripts import load_script
 
-TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+FOLDERS = {"cli": "1", "model": "1", "papers/readers": "1"}
 
 
 @pytest.fixture
 def page(tmp_path, monkeypatch):
-    """The script of the page, with tables that were not recorded, and ``tagger/`` at ``TREE``."""
+    """The script of the page, with tables not recorded, and three folders in ``tagger/``."""
     script = load_script("results")
     for sections in script.SECTIONS.values():
         for name in sections.values():
             (tmp_path / f"{name}.md").write_text("| a |\n", encoding="utf-8")
             (tmp_path / f"{name}.json").write_text("[]", encoding="utf-8")
     monkeypatch.setattr(script, "RESULTS", tmp_path)
-    monkeypatch.setattr(script, "tagger_tree", lambda: TREE)
+    monkeypatch.setattr(record, "tagger_folders", lambda: FOLDERS)
+    monkeypatch.setattr(record, "papers_read", lambda: "same")
     return script
 
 
-def measure(folder, tree, *names, packages=None):
-    state = {"tagger": tree, "script": "", "commit": "1", "machine": "m", "date": "2026-01-01"}
-    state["packages"] = packages
-    for name in names:
-        options = Namespace(output=folder, state=state)
-        record.write_result(options, name, {}, "| a |")
+def measure(folder, name, changes=(), **state):
+    """Write a result that was measured before ``changes``, pairs of a folder and its hash."""
+    folders = {key: value for key, value in {**FOLDERS, **dict(changes)}.items() if value}
+    about = {"tagger": "1", "script": "", "commit": "1", "machine": "m", "date": "2026-01-01"}
+    options = Namespace(output=folder, in_process=False, state={**about, "folders": folders})
+    options.state |= state
+    record.write_result(options, name, {}, "| a |")
 
 
 def test_the_page_names_the_tables_that_are_not_of_the_present_state(page, tmp_path):
     names = [name for sections in page.SECTIONS.values() for name in sections.values()]
     headings = {name: heading for each in page.SECTIONS.values() for heading, name in each.items()}
-    measure(tmp_path, TREE, *names[2:])
-    measure(tmp_path, "another", names[1])
+    for name in names[1:]:
+        measure(tmp_path, name, {"cli": "0"} if name == names[1] else {})
     top = page.results_page().partition("\n## ")[0]
     listed = [name for name in names if f"[{headings[name]}](#" in top]
     assert listed == names[:2]
-    measure(tmp_path, TREE, *names)
+    for name in names[:2]:
+        measure(tmp_path, name)
     assert "](#" not in page.results_page().partition("\n## ")[0]
 
 
-def test_below_an_older_table_stands_what_has_changed_since(page, tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "tagger_packages", lambda: {"cli": "2", "model": "1", "new": "1"})
-    measure(tmp_path, "another", "gate", packages={"cli": "1", "model": "1", "old": "1"})
-    measure(tmp_path, TREE, "fuzz", packages={"cli": "2", "model": "1", "new": "1"})
-    measure(tmp_path, "another", "speed")
-    told = {
-        name: line.partition("Changed since: ")[2]
-        for line in page.results_page().splitlines()
-        for name in ("gate", "fuzz", "speed")
-        if f"experiments/{name}.py` on" in line
-    }
-    assert told == {"gate": "`cli`, `new`, `old`.", "fuzz": "", "speed": ""}
+@pytest.mark.parametrize(
+    ("changes", "state", "told"),
+    [
+        ({}, {}, ""),
+        ({"cli": "0", "old": "1", "model": None}, {}, "`cli`, `model`, `old`."),
+        ({}, {"tagger": None}, "`cli`, `model`, `papers/readers`."),
+        # An experiment that ran no command depends on what it loaded, and on the papers it read.
+        ({"cli": None, "papers/readers": None}, {"in_process": True, "papers": "same"}, ""),
+        ({"cli": "0"}, {"in_process": True, "papers": "same"}, "`cli`."),
+        ({}, {"in_process": True, "papers": "others"}, "`papers/readers`."),
+        (
+            {},
+            {"in_process": True, "papers": "same", "tagger": None},
+            "`cli`, `model`, `papers/readers`.",
+        ),
+    ],
+)
+def test_below_an_older_table_stands_what_has_changed_since(page, tmp_path, changes, state, told):
+    measure(tmp_path, "gate", changes, **state)
+    lines = [line for line in page.results_page().splitlines() if "experiments/gate.py` on" in line]
+    assert [line.partition("Changed since: ")[2] for line in lines] == [told]
+
+
+def test_a_result_of_one_process_names_the_folders_that_it_loaded(tmp_path):
+    script = tmp_path / "trial.py"
+    script.write_text("", encoding="utf-8")
+    options = Namespace(output=tmp_path, in_process=True, state=record.state_of(script))
+    record.write_result(options, "trial", {}, "| a |")
+    folders = record.read_state(tmp_path, "trial")["folders"]
+    assert folders.items() <= record.tagger_folders().items()
+    assert {"papers", "default_model"} <= folders.keys()
+    assert record.READERS not in folders
 
 
 def test_every_table_of_the_page_is_run_by_make_results():
@@ -65,19 +88,21 @@ def test_every_table_of_the_page_is_run_by_make_results():
 
 
 @pytest.mark.parametrize(
-    ("tree", "change", "present"),
-    [(TREE, "", True), (TREE, "#", False), ("another", "", False), (None, "", False)],
+    ("change", "folders", "present"),
+    [("", FOLDERS, True), ("#", FOLDERS, False), ("", {**FOLDERS, "cli": "2"}, False)],
 )
 def test_a_result_is_skipped_only_on_the_same_state_and_script(
-    tmp_path, monkeypatch, tree, change, present
+    tmp_path, monkeypatch, change, folders, present
 ):
     script = tmp_path / "trial.py"
     script.write_text("print()\n", encoding="utf-8")
     monkeypatch.setattr(run_all, "HERE", tmp_path)
     monkeypatch.setattr(run_all, "RESULTS", tmp_path)
-    monkeypatch.setattr(record, "tagger_tree", lambda: tree)
-    options = Namespace(output=tmp_path, state=record.state_of(script))
+    monkeypatch.setattr(record, "tagger_tree", lambda: "1")
+    monkeypatch.setattr(record, "tagger_folders", lambda: FOLDERS)
+    options = Namespace(output=tmp_path, in_process=False, state=record.state_of(script))
     record.write_result(options, "trial", [1], "| a |")
     assert json.loads((tmp_path / "trial.json").read_text("utf-8"))["figures"] == [1]
     script.write_text(f"print()\n{change}", encoding="utf-8")
-    assert run_all.is_present("trial", TREE) == present
+    monkeypatch.setattr(record, "tagger_folders", lambda: folders)
+    assert run_all.is_present("trial") == present
