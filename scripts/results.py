@@ -2,7 +2,8 @@
 
     python scripts/results.py
 
-``make results`` runs it after the experiments. A test checks that both are up to date. The page
+``make results`` runs it after the experiments. A test checks that both are up to date, and that
+figures within sentences of other pages are those of the results: see :func:`quoted`. The page
 says at its top which tables were measured on another state of what they used of ``tagger/`` than
 the present one, and below each of them which folders have changed since.
 """
@@ -13,6 +14,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "experiments"))
@@ -143,6 +145,73 @@ def made() -> dict[Path, str]:
     return {PAGE: results_page(), README: readme()}
 
 
+def figures_of(name: str) -> Any:
+    """Return the figures of a result."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["figures"]
+
+
+def quoted() -> list[tuple[Path, str]]:
+    """Return each sentence of a page that quotes results, with their present figures."""
+    return [
+        (README, sentence_on_targets()),
+        (README, sentence_on_few_labels()),
+        (ROOT / "docs" / "how-to" / "train-and-promote.md", sentence_on_gain()),
+    ]
+
+
+def sentence_on_targets() -> str:
+    trials = [each["50"] for each in figures_of("trust")["measured"]]
+    accepted = [value for trial in trials for value in trial["0.9 accepts something"]]
+    precision = [value for trial in trials for value in trial["0.9 precision"]]
+    return (
+        f"was tried {len(accepted)} times, with {len(trials)} models of the 313 written labels and "
+        f"50 audit labels each. It accepted tags in {sum(accepted):.0f} trials, and on average "
+        f"{mean(precision):.0%} of them were right ({min(precision):.0%} in the worst trial)."
+    )
+
+
+def sentence_on_few_labels() -> str:
+    errors = {
+        each["per_tag"]: each["calibration_error"]
+        for each in figures_of("emnlp_tags")
+        if each["method"] == "tagger"
+    }
+    return (
+        f"Confidences differed from the share that was right by {errors[8]:.2f} with 8 labels a "
+        f"tag, and by {errors[16]:.2f} with 16"
+    )
+
+
+def sentence_on_gain() -> str:
+    orders = figures_of("review_gain")
+
+    def average(strategy: str, papers: str, figure: str) -> float:
+        return float(mean(order[papers][figure] for order in orders[strategy]))
+
+    before, after, anew = (
+        [average(*key, name) for name in ("contribution accuracy", "domain micro_f1")]
+        for key in (("random", "0"), ("random", "160"), ("random, trained anew", "160"))
+    )
+    flips = average("random, trained anew", "160", "negative flips")
+    return (
+        "160 papers sampled at random changed the accuracy of contribution from "
+        f"{before[0]:.3f} to {after[0]:.3f} and the micro-F1 of domain from {before[1]:.3f} to "
+        f"{after[1]:.3f}. Training anew on the same labels gave {anew[0]:.3f} and {anew[1]:.3f}, "
+        f"but {flips:.1%} of the papers that were right became wrong."
+    )
+
+
+def missing_quotes() -> list[tuple[Path, str]]:
+    """Return the sentences of :func:`quoted` that their page does not have, or not like this."""
+    return [
+        (path, sentence)
+        for path, sentence in quoted()
+        if sentence not in " ".join(path.read_text(encoding="utf-8").split())
+    ]
+
+
 if __name__ == "__main__":
     for path, content in made().items():
         path.write_text(content, encoding="utf-8")
+    for path, sentence in missing_quotes():
+        print(f"{path.relative_to(ROOT)} should have this sentence: {sentence}")

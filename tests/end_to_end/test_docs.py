@@ -173,6 +173,10 @@ def test_what_a_script_makes_is_up_to_date(name):
         assert written == content, f"python scripts/{name}.py writes it anew"
 
 
+def test_sentences_quote_the_figures_of_the_results():
+    assert load_script("results").missing_quotes() == []
+
+
 def test_the_page_on_the_architecture_has_every_package_and_what_it_offers():
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \|[^|]+\|([^|]*)\|$", text, re.MULTILINE))
