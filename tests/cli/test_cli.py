@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from tagger.cli import app
 from tagger.registry import Registry
 
-REFERENCE = Path(__file__).parents[1] / "docs" / "reference" / "commands.md"
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "commands.md"
 
 
 def commands():

@@ -15,7 +15,7 @@ from tagger.model import decide, load_model
 from tagger.papers import read_papers
 from tagger.training import TrainingSettings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "tagger" / "default_model"
 MOST_MEGABYTES = 30
 

@@ -19,7 +19,7 @@ from tagger.cli.console import Console, print_table
 from tagger.cli.output import complain, print_json
 from tagger.errors import TaggerError
 
-CLI = Path(__file__).parents[1] / "tagger" / "cli"
+CLI = Path(__file__).parents[2] / "tagger" / "cli"
 HOSTILE = "\x1b]52;c;cm0=\x07\x1b]8;;http://x\x1b\\L\x1b[2J\x9b31m\u202ekcab\ud800\U000e0041\r\x7f"
 OBEYED = {chr(code) for code in [*range(9), *range(11, 32), *range(127, 160)]}
 OBEYED |= set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\ud800")
