@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tagger.labels import Label, SuspectLabel
     from tagger.papers import Paper
+    from tagger.review import Recheck
     from tagger.training import TagPlan
 
 app = typer.Typer(
@@ -30,7 +31,7 @@ Contradiction = Annotated[
         min=0.5, max=1.0, help="List a label if the model contradicts it with this confidence."
     ),
 ]
-Recheck = Annotated[
+RecheckOption = Annotated[
     bool, typer.Option("--recheck", help="Send the suspect labels to Label Studio.")
 ]
 Count = Annotated[int, typer.Argument(min=1, metavar="N", help="Number of papers to suggest.")]
@@ -43,7 +44,7 @@ def audit(
     model: options.Version = "champion",
     min_confidence: Contradiction = 0.7,
     conflicts: options.Conflicts = "latest",
-    recheck: Recheck = False,
+    recheck: RecheckOption = False,
     project: options.Project = None,
     folder: options.ServerFolder = None,
     as_json: options.Json = False,
@@ -77,8 +78,8 @@ def audit(
             suspects = audit_labels(registry, version, loaded, merged, min_confidence)
     pushed = 0
     if recheck and suspects:
-        reasons = _recheck_reasons(suspects, merged)
-        pushed = send_rechecks(reasons, loaded, store, project, folder)
+        rechecks = _rechecks(suspects, merged)
+        pushed = send_rechecks(rechecks, loaded, store, project, folder)
     if as_json:
         counts = {"labels": len(merged), "suspects": suspects, "pushed": pushed}
         output.print_json({"model": version.name, **counts, "contradictions": contradictions})
@@ -166,17 +167,20 @@ def plan(
         output.print_samples(measured.values())
 
 
-def _recheck_reasons(suspects: Sequence[SuspectLabel], labels: Sequence[Label]) -> dict[Paper, str]:
+def _rechecks(suspects: Sequence[SuspectLabel], labels: Sequence[Label]) -> dict[Paper, Recheck]:
     """Return each suspect paper with the facets to look at.
 
     Neither the label nor the prediction is named: it would influence the reviewer.
     """
+    from tagger.review import Recheck
+
     papers = {label.id: label.paper for label in labels}
     facets: dict[str, list[str]] = {}
     for suspect in suspects:
         facets.setdefault(suspect.id, []).append(suspect.facet)
     return {
-        papers[paper]: f"Recheck: look at {', '.join(names)}." for paper, names in facets.items()
+        papers[paper]: Recheck(f"Recheck: look at {', '.join(names)}.", tuple(names))
+        for paper, names in facets.items()
     }
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tagger.labels import LabelStore
     from tagger.model import TaggerModel
     from tagger.papers import Paper
-    from tagger.review import Connection, PushReport, ReviewProject
+    from tagger.review import Connection, PushReport, Recheck, ReviewProject
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -310,13 +310,13 @@ def backend(
 
 
 def send_rechecks(
-    rechecks: Mapping[Paper, str],
+    rechecks: Mapping[Paper, Recheck],
     model: TaggerModel,
     store: LabelStore,
     project: str | None,
     folder: Path | None,
 ) -> int:
-    """Send papers to Label Studio again, each with a reason; return the number of new tasks."""
+    """Send papers to Label Studio again; return the number of new tasks."""
     target = _open_project(store, project, folder, create=True)
     from tagger.review import push_rechecks
 

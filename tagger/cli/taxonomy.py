@@ -310,7 +310,9 @@ def rereview(
     sent = 0
     if push and found:
         loaded = output.load_model_for(store, model, [one.paper for one in found])
-        rechecks = {one.paper: one.reason for one in found}
+        from tagger.review import Recheck
+
+        rechecks = {one.paper: Recheck(one.reason, tuple(one.questions)) for one in found}
         sent = send_rechecks(rechecks, loaded, store, project, folder)
     if as_json:
         rows = []

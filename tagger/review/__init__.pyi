@@ -14,6 +14,7 @@ from .project import ReviewProject as ReviewProject
 from .project import open_project as open_project
 from .pull import pull_labels as pull_labels
 from .push import PushReport as PushReport
+from .push import Recheck as Recheck
 from .push import push_papers as push_papers
 from .push import push_rechecks as push_rechecks
 from .selection import POOL_SIZE as POOL_SIZE

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tagger._util.progress import Progress, no_progress
 from tagger.labels import Label
@@ -23,9 +23,22 @@ from tagger.taxonomy import Taxonomy
 
 _REFRESHED_AT_ONCE = 50
 """Number of tasks that are written before the next ones are read again."""
-_EVERY_FACET = "Give the right tags in every facet: an empty one says that no tag applies."
+_IF_EMPTY = (
+    "Left empty, a facet that is named here gets no tag if it may have none; "
+    "all others keep their tags."
+)
 _MOST_EXPLAINED = 500
 """Number of papers of a push whose evidence is marked: a paper of n sentences is tagged n times."""
+
+
+class Recheck(NamedTuple):
+    """Why a labelled paper is sent again, and the facets to look at.
+
+    The others keep their label if the reviewer leaves them empty.
+    """
+
+    reason: str
+    facets: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -90,19 +103,24 @@ def push_papers(
 
 
 def push_rechecks(
-    rechecks: Mapping[Paper, str],
+    rechecks: Mapping[Paper, Recheck],
     model: TaggerModel,
     project: ReviewProject,
     *,
     progress: Progress = no_progress,
     taxonomy: Taxonomy | None = None,
 ) -> PushReport:
-    """Send labelled papers, each with a reason, for a second look without suggestions.
+    """Send labelled papers for a second look without suggestions.
 
     A paper with an open recheck task is not sent again. After a change of the taxonomy, untouched
     tasks are refreshed, and papers rechecked under the old taxonomy may be sent again.
     """
+    rechecks = {
+        paper: Recheck(f"{reason} {_IF_EMPTY}", facets)
+        for paper, (reason, facets) in rechecks.items()
+    }
     run = _Push(model, project, taxonomy or model.taxonomy, model.rule(), progress)
+    run.rechecks = {_work(paper): recheck for paper, recheck in rechecks.items()}
     known = KnownPapers(
         task.paper
         for task in run.tasks
@@ -112,7 +130,10 @@ def push_rechecks(
     decisions = run.selection.decide(papers)
     run.send(
         [
-            make_task(paper, tagged, run.taxonomy, "recheck", f"{rechecks[paper]} {_EVERY_FACET}")
+            make_task(
+                *(paper, tagged, run.taxonomy, "recheck", rechecks[paper].reason),
+                facets=rechecks[paper].facets,
+            )
             for paper, tagged in zip(papers, decisions, strict=True)
         ]
     )
@@ -133,6 +154,7 @@ class _Push:
         progress: Progress,
     ) -> None:
         self.model, self.project, self.taxonomy = model, project, taxonomy
+        self.rechecks: Mapping[tuple[str, str], Recheck] = {}
         self._progress = progress
         self._report = PushReport(project.url, interface_changes=project.fit_interface(taxonomy))
         tasks, self._report.problems = project.tasks()
@@ -193,6 +215,8 @@ class _Push:
             self.project.replace_predictions({task.id: new["predictions"] for task, new in batch})
             # The metadata is written last: until then the task counts as stale.
             for task, new in batch:
+                if recheck := self._recheck_of(task):
+                    new["meta"]["facets"] = recheck.facets
                 self.project.update_task(task.id, {**task.data, **new["data"]}, new["meta"])
                 report.moved += task.id in self.selection.to_audit
                 shows = shows or bool(new["predictions"])
@@ -220,8 +244,7 @@ class _Push:
             # These are second tasks on purpose: an audit, and a recheck per taxonomy version.
             again = task.queue if task.queue in BLIND_QUEUES else ""
             version = task.meta.taxonomy if task.meta and again else ""
-            # Chapters may share the id of their book.
-            key = (task.paper.id, paper_id(task.paper.title), again, version)
+            key = (*_work(task.paper), again, version)
             if key in known and not task.touched:
                 copies.add(task.id)
             known.add(key)
@@ -235,9 +258,22 @@ class _Push:
         queue: Queue = "audit" if task.id in self.selection.to_audit else task.queue or "checked"
         if queue in ("confused", "checked"):
             queue = "confused" if decision.review else "checked"
-        reason = str(task.data.get("reason", ""))
-        if queue != "recheck":
-            _, separator, nearest = reason.partition(NEAREST)
+        if recheck := self._recheck_of(task):
+            reason = recheck.reason
+        else:
+            _, separator, nearest = str(task.data.get("reason", "")).partition(NEAREST)
             reason = reason_of(queue) + separator + nearest
         shown = queue not in BLIND_QUEUES and (task.meta is None or task.meta.shown)
         return ChosenPaper(task.paper, decision, queue, reason, shown)
+
+    def _recheck_of(self, task: ReviewTask) -> Recheck | None:
+        """Return what a recheck task asks now, or asked before; None for any other task."""
+        if task.meta is None or not task.is_recheck:
+            return None
+        before = Recheck(str(task.data.get("reason", "")), task.meta.facets)
+        return self.rechecks.get(_work(task.paper), before)
+
+
+def _work(paper: Paper) -> tuple[str, str]:
+    """Return what identifies a paper; chapters may share the id of their book."""
+    return paper.id, paper_id(paper.title)

@@ -59,7 +59,8 @@ class TaskMeta(BaseModel):
     """Metadata of a task, hidden from the reviewer.
 
     ``model`` predicted ``tags``; ``shown`` tells whether they were sent as suggestions. ``facets``
-    are those of the interface, so that a facet added later does not count as annotated.
+    are those that the task asks about: an empty answer to any other, such as a facet added later,
+    does not count as annotated.
     ``taxonomy`` is the taxonomy version of the interface and the tags.
     """
 
@@ -128,8 +129,9 @@ def make_task(
     *,
     shown: bool = True,
     evidence: Evidence | None = None,
+    facets: tuple[str, ...] | None = None,
 ) -> dict[str, Any]:
-    """Return the task of a paper.
+    """Return the task of a paper, which asks about some facets, by default all.
 
     If ``shown``, it has the model's tags as a prediction, and the sentences of ``evidence`` for
     these tags are marked. A task of :data:`BLIND_QUEUES` never has either.
@@ -142,7 +144,7 @@ def make_task(
         tags=tagged.tags,
         shown=shown,
         queue=queue,
-        facets=tuple(facet.name for facet in taxonomy.facets),
+        facets=facets or tuple(facet.name for facet in taxonomy.facets),
         taxonomy=taxonomy.version,
     )
     return {
@@ -346,9 +348,8 @@ def facets_gone(
     """Return the facets with tags in an annotation that the taxonomy had, but has no more."""
     meta, chosen = read_meta(task.get("meta")), _choices(annotation["result"])
     current = {facet.name for facet in taxonomy.facets}
-    return [
-        name for name in (meta.facets if meta else ()) if chosen.get(name) and name not in current
-    ]
+    former = dict.fromkeys((*meta.facets, *meta.tags)) if meta else ()
+    return [name for name in former if chosen.get(name) and name not in current]
 
 
 def tags_in_use(tasks: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:

@@ -19,6 +19,7 @@ from tagger.review import (
     Connection,
     Credentials,
     PushSettings,
+    Recheck,
     connect_backend,
     disconnect_backend,
     make_backend,
@@ -196,7 +197,7 @@ def test_a_model_of_which_no_prediction_is_shown_may_push(desk, few):
         desk.annotate(paper, kind=["study"])
     report = desk.push(few, model=third)
     assert (report.new, report.refreshed, report.waiting) == (0, 0, 0)
-    assert push_rechecks({few[0]: "Recheck."}, third, desk.project).new == 1
+    assert push_rechecks({few[0]: Recheck("Recheck.", ("kind",))}, third, desk.project).new == 1
 
 
 @pytest.mark.acceptance

@@ -16,6 +16,7 @@ from tagger.model import Reference, ReviewRule
 from tagger.papers import Paper
 from tagger.review import (
     PushSettings,
+    Recheck,
     Selection,
     Versions,
     push,
@@ -78,7 +79,7 @@ def test_a_waiting_paper_with_another_id_counts_for_the_budget(model, papers, pr
 
 def test_a_label_is_rechecked_once_under_any_id_of_its_paper(model, papers, project):
     for paper in (papers[0], with_doi(papers[0], "a")):
-        report = push_rechecks({paper: "Recheck."}, model, project)
+        report = push_rechecks({paper: Recheck("Recheck.", ("kind",))}, model, project)
     assert report.new == 0
     assert len(tasks_of(project)) == 1
 

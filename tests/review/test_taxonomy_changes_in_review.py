@@ -9,7 +9,7 @@ from helpers.tiny_model import make_reference, random_heads
 
 from tagger.labels import LabelStore, apply_change, papers_to_rereview
 from tagger.model import TaggerModel
-from tagger.review import PushSettings, pull_labels, push_papers, push_rechecks
+from tagger.review import PushSettings, Recheck, pull_labels, push_papers, push_rechecks
 from tagger.review.strategies.uncertainty import Uncertainty
 from tagger.taxonomy import Taxonomy, add_tag, merge_tags, rename_tag, retire_tag, split_tag
 
@@ -42,7 +42,7 @@ class Desk:
 
     def push_rereview(self):
         found = papers_to_rereview(self.store)
-        rechecks = {one.paper: one.reason for one in found}
+        rechecks = {one.paper: Recheck(one.reason, tuple(one.questions)) for one in found}
         return push_rechecks(rechecks, self.model, self.project)
 
     def pull(self):
@@ -133,14 +133,47 @@ def test_papers_of_a_split_tag_are_rechecked_and_pulled(desk, papers):
     assert any("+lungs" in change for change in report.interface_changes)
     sent = [task for task in desk.project.kept.values() if task["data"]["queue"] == "recheck"]
     assert "new tags: lungs, nerves" in sent[0]["data"]["reason"]
-    # The task is empty, and an empty facet counts as an answer.
-    assert "every facet" in sent[0]["data"]["reason"]
     assert desk.push_rereview().new == 0
     desk.project.annotate(one, queue="recheck", field=[["health", "lungs"]])
     assert desk.push_rereview().new == 0
     desk.pull()
     assert desk.tags(one)["field"] == ("health", "lungs")
     assert one.id not in {found.paper.id for found in papers_to_rereview(desk.store)}
+
+
+def test_an_empty_facet_takes_tags_away_only_if_the_recheck_asks_about_it(desk, papers):
+    one, other = papers[:2]
+    desk.push([one, other])
+    for paper in (one, other):
+        desk.project.annotate(paper, kind=["survey"], field=[["law"]])
+    desk.pull()
+    asked = {one: Recheck("Kind?", ("kind",)), other: Recheck("Field?", ("field",))}
+    push_rechecks(asked, desk.model, desk.project)
+    # A task that waits asks the same after a change of the taxonomy.
+    desk.change(add_tag, "field", "sea", "The sea.")
+    push_rechecks(asked, desk.model, desk.project)
+    for paper in (one, other):
+        desk.project.annotate(paper, queue="recheck", kind=["study"])
+    desk.pull()
+    assert desk.tags(one) == {"kind": ("study",), "field": ("law",)}
+    assert desk.tags(other) == {"kind": ("study",), "field": ()}
+
+
+def test_a_recheck_that_waits_asks_what_a_later_change_asks(desk, paper):
+    desk.push([paper])
+    desk.project.annotate(paper, kind=["survey"], field=[["health"]])
+    desk.pull()
+    desk.change(retire_tag, "kind", "survey")
+    desk.push_rereview()
+    desk.change(*SPLIT_HEALTH)
+    desk.push_rereview()
+    [task] = [
+        one
+        for one in desk.project.kept.values()
+        if (one["data"]["paper"], one["data"]["queue"]) == (paper.id, "recheck")
+    ]
+    assert "lungs" in task["data"]["reason"]
+    assert task["meta"]["facets"] == ["kind", "field"]
 
 
 def test_a_paper_can_be_rechecked_after_each_change(desk, paper):
