@@ -103,9 +103,7 @@ def _groups(
 
 def _command(candidate: Candidate, labels: Path) -> str:
     place, definition = f"{candidate.facet}/{candidate.name}", shlex.quote(candidate.definition)
-    default = labels == options.LABELS_FOLDER
-    where = "" if default else f" --labels {shlex.quote(str(labels))}"
-    return f"tagger taxonomy add {place} --definition {definition}{where}"
+    return f"tagger taxonomy add {place} --definition {definition}{options.naming(labels)}"
 
 
 def _as_dict(candidate: Candidate, labels: Path) -> dict[str, object]:

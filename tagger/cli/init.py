@@ -127,7 +127,7 @@ def _next_commands(folder: Path, digests: Sequence[Path], *, shipped: bool) -> d
     """Return the commands to continue with, and the purpose of each."""
     pages = " ".join(shlex.quote(str(page)) for page in digests)
     here = shlex.quote(str(folder))
-    labels = "" if folder == options.LABELS_FOLDER else f" --labels {here}"
+    labels = options.naming(folder)
     if shipped:
         return {
             f"tagger tag {pages}": "tags papers with the model that ships with tagger",

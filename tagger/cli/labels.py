@@ -89,7 +89,7 @@ def audit(
         if recheck:
             output.echo(f"{pushed} papers sent to Label Studio to be rechecked")
         elif suspects:
-            output.echo("Nothing was changed. To recheck them: tagger labels audit --recheck")
+            output.echo("Nothing was changed. To recheck them, add --recheck to this command")
     if suspects:
         raise typer.Exit(1)
 

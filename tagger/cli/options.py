@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,6 +55,11 @@ NoAbstracts = Annotated[
     bool,
     typer.Option("--no-abstracts", help="Keep no abstracts, if you must not store these texts."),
 ]
+
+
+def naming(labels: Path) -> str:
+    """Return the option that names a label folder in a command to copy; none for the default."""
+    return "" if labels == LABELS_FOLDER else f" --labels {shlex.quote(str(labels))}"
 
 
 def _labels_if_there(folder: Path | None) -> Path | None:

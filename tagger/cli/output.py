@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tagger._util.text_safety import json_printable, printable
+from tagger.cli import options
 from tagger.errors import TaggerError, missing_package, shown
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def load_model_for(store: LabelStore, model: str, papers: Sequence[Paper] = ()) 
     """
     loaded = load_model_named(model, papers)
     if problem := misfit(loaded, store.taxonomy):
-        hint = "Train on this taxonomy first: tagger train"
+        hint = f"Train on this taxonomy first: tagger train{options.naming(store.folder)}"
         raise TaggerError(problem, path=store.folder, hint=hint)
     return loaded
 

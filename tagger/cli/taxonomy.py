@@ -43,8 +43,7 @@ def show(
 
     store = _open(labels)
     merged = store.labels(conflicts)
-    counts = count_tags(merged, store.taxonomy)
-    waiting = len(papers_to_rereview(store, conflicts))
+    counts, waiting = count_tags(merged, store.taxonomy), len(papers_to_rereview(store, conflicts))
     if as_json:
         content = store.taxonomy.model_dump()
         for facet in content["facets"]:
@@ -73,7 +72,8 @@ def show(
     Console(highlight=False).print(root)
     output.echo(f"{store.taxonomy.version}, {len(merged)} labelled papers")
     if waiting:
-        output.echo(f"{waiting} papers to look at again: tagger taxonomy rereview")
+        command = f"tagger taxonomy rereview{options.naming(labels)}"
+        output.echo(f"{waiting} papers to look at again: {command}")
 
 
 @app.command()
@@ -309,9 +309,9 @@ def rereview(
     found = papers_to_rereview(store, conflicts)
     sent = 0
     if push and found:
-        loaded = output.load_model_for(store, model, [one.paper for one in found])
         from tagger.review import Recheck
 
+        loaded = output.load_model_for(store, model, [one.paper for one in found])
         rechecks = {one.paper: Recheck(one.reason, tuple(one.questions)) for one in found}
         sent = send_rechecks(rechecks, loaded, store, project, folder)
     if as_json:
@@ -327,7 +327,7 @@ def rereview(
         if push:
             output.echo(f"{sent} papers sent to Label Studio; the others have a task there already")
         elif found:
-            output.echo("To send them to Label Studio: tagger taxonomy rereview --push")
+            output.echo("To send them to Label Studio, add --push to this command")
     if found and not push:
         raise typer.Exit(1)
 
@@ -360,7 +360,7 @@ def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: boo
     """Print what a change does, ask, and make the change."""
     from tagger.labels import apply_change, plan_change
 
-    store = _open(labels)
+    store, where = _open(labels), options.naming(labels)
     plan = plan_change(store, change)
     if not as_json:
         for line in plan.changes:
@@ -372,9 +372,8 @@ def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: boo
         if plan.papers_unannotated:
             output.echo(f"{plan.papers_unannotated} papers count as not annotated in the facet")
         if plan.papers_to_review:
-            output.echo(
-                f"{plan.papers_to_review} papers to look at again: tagger taxonomy rereview"
-            )
+            command = f"tagger taxonomy rereview{where}"
+            output.echo(f"{plan.papers_to_review} papers to look at again: {command}")
         if plan.becomes_tree is not None:
             form = "gets its first parent tag" if plan.becomes_tree else "loses its last parent tag"
             advice = "pull them first, then continue in a new project (--project TITLE)"
@@ -396,4 +395,5 @@ def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: boo
         output.echo("Nothing was changed.")
     else:
         output.echo(f"Done: the taxonomy is {plan.to_version}")
-        output.echo("Existing models were trained for the previous taxonomy. Next: tagger train")
+        output.echo("Existing models were trained for the previous taxonomy.")
+        output.echo(f"Next: tagger train{where}")

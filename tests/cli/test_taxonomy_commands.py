@@ -57,6 +57,13 @@ def test_a_taxonomy_is_changed_shown_checked_and_compared(command, label_folder)
     assert "all labels fit" in command("check").stdout
 
 
+def test_commands_to_give_next_name_the_label_folder(command, label_folder):
+    label_folder.rename(label_folder.parent / "my labels")
+    retired = command("retire", "kind/study", "--labels", "my labels", "--yes").stdout
+    for text in ("taxonomy rereview", "train"):
+        assert f"tagger {text} --labels 'my labels'" in retired
+
+
 def test_without_a_yes_it_is_said_what_would_change_and_nothing_is_written(command, label_folder):
     before = contents(label_folder)
     said = command(*SPLIT, "--dry-run").stdout
