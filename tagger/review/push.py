@@ -130,11 +130,9 @@ def push_rechecks(
     decisions = run.selection.decide(papers)
     run.send(
         [
-            make_task(
-                *(paper, tagged, run.taxonomy, "recheck", rechecks[paper].reason),
-                facets=rechecks[paper].facets,
-            )
+            make_task(paper, tagged, run.taxonomy, "recheck", recheck.reason, facets=recheck.facets)
             for paper, tagged in zip(papers, decisions, strict=True)
+            for recheck in [rechecks[paper]]
         ]
     )
     if not all(map(run.is_current, run.waiting)):
