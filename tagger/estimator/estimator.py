@@ -50,7 +50,7 @@ class Tagger(PaperClassifier):
 
     Papers can be :class:`tagger.Paper` objects, as :func:`tagger.read_papers` returns them; texts
     with the title in the first line and the abstract below; pairs of title and abstract; or a data
-    frame with the columns ``title`` and ``abstract``.
+    frame of pandas, polars or Arrow with the columns ``title`` and ``abstract``.
 
     Parameters
     ----------

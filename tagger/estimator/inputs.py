@@ -30,6 +30,10 @@ _FORMS = (
     "Pass papers, texts, pairs of title and abstract, or a data frame with the columns 'title' and "
     "'abstract'"
 )
+_TAG_FORMS = (
+    "Pass one tag per paper; or a list of tags per paper, as inverse_transform of a "
+    "MultiLabelBinarizer returns; or, for several facets, a data frame or dictionary"
+)
 
 
 def read_labels(folder: str | Path) -> tuple[list[Paper], list[Answer]]:
@@ -43,11 +47,18 @@ def read_labels(folder: str | Path) -> tuple[list[Paper], list[Answer]]:
 
 def papers_of(X: Any) -> list[Paper]:  # noqa: N803
     """Convert ``X`` of :class:`tagger.Tagger` to papers; an ArgumentError names the wrong row."""
+    X = _in_pandas(X)  # noqa: N806
     if hasattr(X, "iloc") and hasattr(X, "columns"):
         return _papers_of_frame(X)
     if not _is_list(X, Iterable):
         raise ArgumentError(f"X is of type {type(X).__name__}, not a list of papers", hint=_FORMS)
     return [_paper_of(entry, row) for row, entry in enumerate(X)]
+
+
+def _in_pandas(table: Any) -> Any:
+    """Convert a data frame of polars or Arrow to one of pandas; return anything else as it is."""
+    is_table = hasattr(table, "columns") and hasattr(table, "to_pandas")
+    return table.to_pandas() if is_table else table
 
 
 def _is_list(value: Any, kind: Any) -> bool:
@@ -128,12 +139,17 @@ def _values_of(
 
 
 def _columns_of(y: Any, facets: Sequence[str]) -> dict[str, Sequence[Any]]:
+    y = _in_pandas(y)
     if hasattr(y, "iloc") and hasattr(y, "columns"):
         return {str(name): _cells(y[name]) for name in y.columns}
     if isinstance(y, Mapping):
         return {str(name): _cells(cells) for name, cells in y.items()}
     if not _is_list(y, Collection):
-        raise ArgumentError(f"y is a {type(y).__name__}, not a list of tags")
+        raise ArgumentError(f"y is a {type(y).__name__}, not a list of tags", hint=_TAG_FORMS)
+    if getattr(y, "ndim", 1) == 2 and np.isin(y, (0, 1)).all() and np.shape(y)[1] > 1:
+        raise ArgumentError(
+            "y is a matrix of 0 and 1, which does not name the tags", hint=_TAG_FORMS
+        )
     cells = _cells(y)
     if cells and all(isinstance(cell, Mapping) for cell in cells):
         names = dict.fromkeys(str(name) for cell in cells for name in cell)

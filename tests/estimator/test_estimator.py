@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from helpers.samples import json_lines, run, run_python
 from helpers.tiny_encoder import save_tiny_encoder
@@ -131,7 +132,8 @@ def test_papers_come_in_several_forms(labelled, fitted):
     frame = pd.DataFrame(pairs, columns=["Article Title", "AB"])
     frame["authors"] = None
     texts = [f"{title}\n{abstract}" for title, abstract in pairs]
-    for form in (pairs, np.array(pairs), frame, texts, np.array(texts), pd.Series(texts)):
+    table = pa.Table.from_pandas(frame)
+    for form in (pairs, np.array(pairs), frame, table, texts, np.array(texts), pd.Series(texts)):
         assert (fitted.predict_proba(form) == expected).all()
     assert (fitted.predict_proba(iter(papers)) == expected).all()
     # A missing text is empty, as in a table.
@@ -176,6 +178,7 @@ def test_an_invalid_paper_is_named(saved_model, given, problem):
         ("survey", None, "y is a str, not a list"),
         (["survey", "poem"] * 12, "labels", "y does not name the facet"),
         ({"kind": ["survey", "poem"] * 12}, "labels", "y, row 1: .*unknown tag 'poem'"),
+        (np.eye(3, dtype=int)[[0, 1, 2] * 8], None, "y is a matrix of 0 and 1.*a list of tags"),
         ({"kind": [["survey", "study"]] * 24}, "labels", "y, row 0: .*exactly one tag"),
         (["survey"] * 24, {"name": "x"}, "facets.*invalid taxonomy: this field is missing"),
     ],
@@ -209,7 +212,7 @@ def test_several_facets_are_dictionaries(quick, labelled, taxonomy):
     assert tagger.score(papers, y) == 1
     frame = pd.DataFrame(y)
     rows = [{"kind": kind, "field": each} for kind, each in zip(kinds, fields, strict=True)]
-    for form in (frame, rows):
+    for form in (frame, pa.Table.from_pandas(frame), rows):
         assert tagger.score(papers, form) == 1
         again = Tagger(**QUICK).fit(papers, form, taxonomy).predict_proba(papers)
         assert (again["kind"] == probabilities["kind"]).all()
