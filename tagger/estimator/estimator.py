@@ -293,7 +293,7 @@ class Tagger(PaperClassifier):
         return folder
 
     @classmethod
-    def load(cls, model: str | Path = "champion", **parameters: Any) -> Self:
+    def load(cls, model: str | int | Path = "champion", **parameters: Any) -> Self:
         """Load a trained model, without PyTorch or scikit-learn.
 
         Parameters
@@ -312,6 +312,7 @@ class Tagger(PaperClassifier):
         from tagger.registry import find_model_folder, is_label_folder, load_model_by_name
 
         tagger = cls(**parameters)
+        model = str(model) if isinstance(model, int) else model
         if is_label_folder(model):
             return tagger._use(load_model_by_name(model), None)
         with TemporaryDirectory() as scratch:
@@ -352,7 +353,8 @@ class Tagger(PaperClassifier):
 
         epochs = epochs_of(self.recipe) if self.epochs is None else self.epochs
         numbers = {"max_tokens": self.max_tokens, "epochs": epochs, "folds": self.folds}
-        for (name, value), least in zip(numbers.items(), (1, 0, 2), strict=True):
+        numbers["seed"] = self.seed
+        for (name, value), least in zip(numbers.items(), (1, 0, 2, 0), strict=True):
             if not isinstance(value, int | np.integer) or value < least:
                 raise ArgumentError(f"{name} is {value!r}, but must be a whole number >= {least}")
         return TrainingSettings(

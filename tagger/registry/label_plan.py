@@ -37,12 +37,13 @@ def plan_labels(
 
     Also returns the figures of each facet that the present F1 is taken from: those on reviewed
     papers, or on seed labels if too few were reviewed. The learning curve is computed at the first
-    call and logged with the run of the version. Raises a TaggerError if the version was trained on
-    too few labels for a learning curve, or is an update of the model that ships with tagger.
+    call and logged with the run of the version. A facet with too few labels for one has no expected
+    gains. Raises a TaggerError if all facets have too few, or the version is an update of the model
+    that ships with tagger.
     """
     out_of_fold = registry.held_out(version)
     exponents = read_figures(registry.run(version).data.metrics, _EXPONENT)
-    if not out_of_fold.keys() <= exponents.keys():
+    if not exponents:
         exponents = _log_learning_curve(registry, version, progress, cache)
     plans, measured = [], {}
     for each in reversed(evaluate_samples(out_of_fold.values())):
@@ -50,7 +51,10 @@ def plan_labels(
     for facet, held_out in out_of_fold.items():
         for tag, count in zip(held_out.facet.tag_names, held_out.y_true.sum(axis=0), strict=True):
             f1 = measured[facet].figures[f"f1/{tag}"].value
-            plans.append(plan_tag(facet, tag, int(count), f1, exponents[facet], more))
+            if exponent := exponents.get(facet):
+                plans.append(plan_tag(facet, tag, int(count), f1, exponent, more))
+            else:
+                plans.append(TagPlan(facet, tag, int(count), f1, None, None))
     plans.sort(key=lambda plan: -1 if plan.gain is None else -1 - plan.gain)
     return plans, measured
 
@@ -73,15 +77,13 @@ def _log_learning_curve(
     data, settings = training_data(registry, version), settings_of(registry, version)
     out_of_fold = registry.held_out(version)
     points = measure_learning_curve(data, settings, out_of_fold, progress, cache)
-    exponents: dict[str, Figure] = {}
-    for facet in out_of_fold:
-        exponent = learning_exponent(points, facet)
-        if exponent is None:
-            raise TaggerError(
-                f"{version.name} was trained on too few labels of '{facet}' for a learning curve",
-                hint="Label more papers, then train again",
-            )
-        exponents[facet] = exponent
+    fitted = {facet: learning_exponent(points, facet) for facet in out_of_fold}
+    exponents = {facet: exponent for facet, exponent in fitted.items() if exponent}
+    if not exponents:
+        raise TaggerError(
+            f"{version.name} was trained on too few labels for a learning curve",
+            hint="Label more papers, then train again",
+        )
     with registry.store.writing() as client:
         client.log_figure(version.run_id, learning_curve_figure(points), "learning_curve.png")
         for facet, exponent in exponents.items():

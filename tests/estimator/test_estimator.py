@@ -190,7 +190,11 @@ def test_tags_that_do_not_fit_are_named(quick, labelled, label_folder, kinds, te
 
 
 def test_parameters_out_of_range_are_named_by_fit(labelled):
-    for wrong, problem in ({"epochs": -1}, "epochs is -1"), ({"folds": 1}, "folds is 1, but"):
+    for wrong, problem in (
+        ({"epochs": -1}, "epochs is -1"),
+        ({"folds": 1}, "folds is 1, but"),
+        ({"seed": None}, "seed is None"),
+    ):
         with pytest.raises(ValueError, match=problem):
             Tagger(**wrong).fit(*labelled)
 

@@ -20,7 +20,7 @@ def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatc
 
     version = log(right=0.7)
     monkeypatch.setattr(label_plan, "measure_learning_curve", lambda *_: ())
-    with pytest.raises(TaggerError, match="too few labels of 'kind'"):
+    with pytest.raises(TaggerError, match="too few labels"):
         plan_labels(registry, version, 20)
     monkeypatch.setattr(label_plan, "measure_learning_curve", measure_learning_curve)
     few = [plan.gain for plan in plan_labels(registry, version, 20)[0] if plan.labels < 5]
@@ -47,6 +47,25 @@ def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatc
         grown = (plan.labels + 20) / plan.labels
         assert plan.expected_f1 == pytest.approx(1 - (1 - plan.f1) * grown**-power)
         assert plan.interval[0] <= plan.expected_f1 <= plan.interval[1]
+
+
+def test_a_facet_without_a_learning_curve_does_not_keep_the_others_from_a_plan(
+    registry, log, monkeypatch
+):
+    version = log(right=0.7)
+    points = [LearningPoint(n, registry.held_out(version)) for n in (12, 24)]
+    monkeypatch.setattr(label_plan, "measure_learning_curve", lambda *_: points)
+    monkeypatch.setattr("tagger.training.learning_curve._FEWEST_LABELS", 4)
+    curve = label_plan.learning_exponent
+    monkeypatch.setattr(
+        label_plan,
+        "learning_exponent",
+        lambda points, facet: facet != "kind" and curve(points, facet),
+    )
+    for _ in range(2):
+        plans, _measured = plan_labels(registry, version, 20)
+        assert {plan.facet for plan in plans if plan.expected_f1 is not None} == {"field"}
+        assert {plan.facet for plan in plans} == {"kind", "field"}
 
 
 def test_few_reviewed_papers_without_seed_labels_have_a_plan_and_stand_side_by_side(
