@@ -7,8 +7,11 @@ a block, and so is a title without a blank line below it, if the abstract is one
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+from tagger.papers.readers.identifiers import written_identifiers
+from tagger.papers.readers.page_parts import Part, author_lines, part_of
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\.?"
 _DATE_LINE = re.compile(
@@ -22,11 +25,18 @@ _DATE_LINE = re.compile(
     re.IGNORECASE,
 )
 _LINK_LINE = re.compile(r"\s*[<(\[]?(https?://\S+?)[>)\]]?\s*")
-_NO_TEXT = re.compile(r"[-*_=~\u2013\u2014]{3,}|[#*_\s]*abstract[*_\s]*[:.]?[*_]*", re.IGNORECASE)
+_NO_TEXT = re.compile(
+    r"[-*_=~\u2013\u2014]{3,}|\[!\w+\][-+]?|[#*_\s]*(?:abstract|summary|tl;?dr)[*_\s]*[:.]?[*_]*",
+    re.IGNORECASE,
+)
 """A rule, or the heading of an abstract."""
 _ABSTRACT = re.compile(
     r"[*_]{0,3}abstract[*_]{0,3}(?:[:.]|\s*[\u2013\u2014-])[*_]{0,3}\s+(?=\S)", re.IGNORECASE
 )
+_QUOTE = re.compile(r"^\s*(?:>(?:\s+|$))+")
+_YAML = re.compile(r"\s*$|[\w-]+:|\s+\S|- ")
+_MAX_PREAMBLE = 100
+"""Lines."""
 _MARKS = re.compile(r"(?:(#{1,6})\s+)?(?:[-*+\u2022]\s+)?(?:(?:\d{1,3}[.)]|\[\d{1,3}\])\s+)?(?=\S)")
 """A heading of Markdown, an item of a list, a number."""
 _EMPHASIS = re.compile(r"(\*{1,3}|_{1,3})(?=\S)(.+?)(?<=\S)\1")
@@ -41,42 +51,137 @@ class Block(NamedTuple):
     """A paragraph of a page.
 
     ``line`` is the number of its first line, or None if the file has no lines. ``level`` is the
-    level of a Markdown heading, or 0 if the block is not a heading.
+    level of a Markdown heading, or 0 if the block is not a heading. ``label`` is ``title``,
+    ``abstract`` or ``summary`` if the page names the part so.
     """
 
     line: int | None
     text: str
     link: str = ""
     level: int = 0
+    label: str = ""
+
+    @property
+    def is_abstract(self) -> bool:
+        return self.label != "title" and (bool(self.label) or is_abstract(self.text))
 
 
 def blocks_of(text: str) -> list[Block]:
     """Split a text into blocks.
 
     A line that is only a link is the link of its block, or of the block before. Within an abstract
-    links and dates are text.
+    links and dates are text. Lines with authors or another label end the title above them; what is
+    between them and the end of the paragraph is left out, unless it is an abstract.
     """
-    blocks: list[Block] = []
-    lines: list[str] = []
-    link, start = "", 1
-    for number, line in enumerate([*text.splitlines(), ""], start=1):
-        stripped = "" if _NO_TEXT.fullmatch(line.strip()) else line.strip()
-        found, is_day = _LINK_LINE.fullmatch(line), is_date(stripped)
-        in_abstract = (found or is_day) and is_abstract(" ".join(lines[:MIN_ABSTRACT]))
-        if found and not in_abstract:
-            link = link or found[1]
-        elif stripped and (in_abstract or not is_day):
-            start = start if lines else number
-            lines.append(stripped)
+    lines = [_QUOTE.sub("", line).strip() for line in _without_preamble(text)]
+    lines = ["" if _NO_TEXT.fullmatch(line) else line for line in lines]
+    authors = author_lines(_titles_of_lines(lines))
+    page = _Page()
+    for number, line in enumerate([*lines, ""], start=1):
+        found, is_day = _LINK_LINE.fullmatch(line), is_date(line)
+        part = Part("other") if number in authors else part_of(line)
+        if (found or is_day or part) and page.in_abstract:
+            found, is_day = None, False
+            part = part if part and part.may_be_in_abstract else None
+        if part:
+            page.add_part(number, part)
+        elif found:
+            page.link = page.link or found[1]
+        elif line and not is_day:
+            page.add_line(number, line)
         else:
-            if lines:
-                blocks += _blocks_of_lines(lines, start, link)
-            elif link and blocks:
-                blocks[-1] = blocks[-1]._replace(link=blocks[-1].link or link)
+            page.end_paragraph()
             if is_day:
-                blocks.append(Block(number, stripped))
-            lines, link = [], ""
+                page.blocks.append(Block(number, line))
+    return _with_links_below(page.blocks)
+
+
+class _Page:
+    """The blocks of a page, and the lines, link and label of the block that is not complete."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self.link, self._lines, self._start, self._label = "", list[str](), 1, ""
+        self._below_title = False
+
+    @property
+    def in_abstract(self) -> bool:
+        return is_abstract(" ".join(self._lines[:MIN_ABSTRACT]))
+
+    def add_line(self, number: int, line: str) -> None:
+        self._start = self._start if self._lines else number
+        self._lines.append(line)
+
+    def add_part(self, number: int, part: Part) -> None:
+        if part.kind == "other":
+            if self._lines and not self.in_abstract:
+                self._end_block()
+                self._below_title = True
+            if self._below_title and part.link:
+                last = self.blocks[-1]
+                self.blocks[-1] = last._replace(link=f"{last.link} {part.link}".strip())
+            else:
+                self.link = f"{self.link} {part.link}".strip()
+            return
+        if self._lines:
+            self._end_block()
+        self._below_title, self._label = False, part.kind
+        if part.text:
+            self.add_line(number, part.text)
+
+    def end_paragraph(self) -> None:
+        if self._lines:
+            self._end_block()
+        elif self.link and self.blocks:
+            last = self.blocks[-1]
+            self.blocks[-1] = last._replace(link=last.link or self.link)
+        self.link, self._label, self._below_title = "", "", False
+
+    def _end_block(self) -> None:
+        if self._label:
+            block = _without_marks(self._start, " ".join(self._lines), self.link)
+            self.blocks.append(block._replace(label=self._label))
+        elif not self._below_title or self.in_abstract:
+            blocks = _blocks_of_lines(self._lines, self._start, self.link)
+            self.blocks += blocks[-1:] if self._below_title else blocks
+        self._lines, self.link, self._label = [], "", ""
+
+
+def _with_links_below(blocks: list[Block]) -> list[Block]:
+    """Give titles the links below their abstracts, if the last abstract has such a link.
+
+    Otherwise a link may be that of the title below it.
+    """
+    below = [number for number, block in enumerate(blocks) if number and block.is_abstract]
+    if below and written_identifiers(blocks[below[-1]].link):
+        for number in below:
+            title = blocks[number - 1]
+            if not title.is_abstract:
+                blocks[number - 1] = title._replace(link=title.link or blocks[number].link)
     return blocks
+
+
+def _without_preamble(text: str) -> list[str]:
+    """Return the lines of a text, blank ones instead of the YAML at the top of a note."""
+    lines = text.splitlines()
+    if lines and lines[0].strip() == "---" and "---" in lines[1:_MAX_PREAMBLE]:
+        end = lines.index("---", 1)
+        if all(map(_YAML.match, lines[1:end])):
+            lines[: end + 1] = [""] * (end + 1)
+    return lines
+
+
+def _titles_of_lines(lines: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
+    """Yield the number of the first line, and the lines, of each title of several lines."""
+    start = 0
+    for end, line in enumerate([*lines, ""]):
+        is_long = count_words(line) >= MIN_ABSTRACT
+        if line and not is_long and not part_of(line):
+            continue
+        title = lines[start:end]
+        if len(title) > 1 and (is_long or not is_abstract(" ".join(title))):
+            yield start + 1, title
+        start = end + 1
 
 
 def _blocks_of_lines(lines: Sequence[str], start: int, link: str) -> list[Block]:

@@ -19,11 +19,11 @@ from tagger.papers.readers.blocks import (
     blocks_of,
     count_sentences,
     count_words,
-    is_abstract,
     is_date,
 )
 from tagger.papers.readers.cleaning import clean_text
-from tagger.papers.readers.identifiers import identifiers_of
+from tagger.papers.readers.identifiers import written_identifiers
+from tagger.papers.readers.page_parts import AUTHORS, ONE_NAME, part_of
 from tagger.papers.readers.records import make_paper
 from tagger.papers.readers.source import Source
 
@@ -45,12 +45,6 @@ _LICENCE = re.compile(
     re.IGNORECASE,
 )
 """Data sets often come with a licence, which has headings and paragraphs, too."""
-_NAME = r"[^\W\d_a-z][\w.'\u2019-]*(?:\s+(?:(?!and\s)[a-z]{1,3}\s+)?[^\W\d_a-z][\w.'\u2019-]*){1,4}"
-_ONE_NAME = re.compile(_NAME)
-_AUTHORS = re.compile(
-    rf"(?i:by|authors?:)\s+\S.*|{_NAME}(?:(?:[,;]|\s(?:and|&))\s+(?:(?:and|&)\s+)?{_NAME})+"
-    r"(?:,?\s+(?:et al\.?|and others))?"
-)
 MAX_TITLE = 300
 """Characters. The longest of 210 titles measured has 169."""
 Pair = tuple[Block, Block | None]
@@ -62,15 +56,14 @@ def recognise(source: Source) -> bool:
     head = source.head
     if source.is_folder or _LICENCE.search(head[:2000]):
         return False
-    if _TAGGED_LINE.match(head) and not _NAMED_TITLE.match(head):
+    lines = [line for line in head.splitlines() if line.strip()]
+    fields = [line for line in lines if _TAGGED_LINE.match(line) and not part_of(line.strip())]
+    if lines[:1] == fields[:1] and not _NAMED_TITLE.match(head):
         return False
     blocks = blocks_of(head)
     if not source.is_short:
         blocks = blocks[:-1]
-    lines = [line for line in head.splitlines() if line.strip()]
-    if 2 * sum(map(bool, map(_TAGGED_LINE.match, lines))) > len(lines):
-        return False
-    return is_page(blocks)
+    return 2 * len(fields) <= len(lines) and is_page(blocks)
 
 
 def is_page(blocks: Sequence[Block]) -> bool:
@@ -116,21 +109,27 @@ def papers_of_pairs(pairs: Iterable[Pair], source: Source) -> Iterator[Paper | T
             title.line,
             [clean_text(title.text)],
             [clean_text(abstract.text)] if abstract else [],
-            identifiers_of(links=[title.link]),
+            written_identifiers(title.link),
         )
 
 
 def _entries(blocks: Sequence[Block]) -> list[Block]:
     dates = [number for number, block in enumerate(blocks) if is_date(block.text)]
     start = dates[0] if dates else 0
-    after = [block.text for number in dates for block in blocks[number + 1 : number + 2]]
+    after = [block for number in dates for block in blocks[number + 1 : number + 2]]
     if any(map(_is_long, blocks[:start])):
         # A page without a header, or a day's page below another one.
         start = 0
-    elif start and len(after) > 1 and all(map(is_abstract, after)):
+    elif start and len(after) > 1 and all(block.is_abstract for block in after):
         # Each date stands between a title and its abstract, also the first.
         start -= 1
-    return _without_headings([block for block in blocks[start:] if not is_date(block.text)])
+    entries = _without_headings([block for block in blocks[start:] if not is_date(block.text)])
+    return [
+        block
+        for number, block in enumerate(entries)
+        if block.label != "summary"
+        or sum(each.is_abstract for each in entries[max(number - 1, 0) : number + 2]) == 1
+    ]
 
 
 def _without_headings(blocks: Sequence[Block]) -> list[Block]:
@@ -138,11 +137,11 @@ def _without_headings(blocks: Sequence[Block]) -> list[Block]:
     between = [
         block
         for title, block, abstract in zip(blocks, blocks[1:], blocks[2:], strict=False)
-        if is_abstract(abstract.text) and not is_abstract(title.text)
+        if abstract.is_abstract and not title.is_abstract
     ]
-    authors = {block for block in between if _AUTHORS.fullmatch(block.text)}
+    authors = {block for block in between if AUTHORS.fullmatch(block.text)}
     if authors:
-        authors |= {block for block in between if _ONE_NAME.fullmatch(block.text)}
+        authors |= {block for block in between if ONE_NAME.fullmatch(block.text)}
     left = [block for block in blocks if block not in authors]
     sections = {block for block, title in pairwise(left) if 0 < block.level < title.level}
     return [block for block in left if block not in sections]
@@ -153,7 +152,7 @@ def _pairs(entries: Sequence[Block]) -> Iterator[Pair]:
     position = 0
     while position < len(entries):
         title, *others = entries[position : position + 2]
-        has_abstract = bool(others) and _may_be_title(title.text) and is_abstract(others[0].text)
+        has_abstract = bool(others) and _may_be_title(title.text) and others[0].is_abstract
         yield title, others[0] if has_abstract else None
         position += 1 + has_abstract
 
@@ -170,7 +169,7 @@ def without_footer(blocks: Sequence[Block]) -> Sequence[Block]:
     is missing.
     """
     end = len(blocks)
-    while end and not (is_abstract(blocks[end - 1].text) and not _is_footer(blocks[end - 1])):
+    while end and not (blocks[end - 1].is_abstract and not _is_footer(blocks[end - 1])):
         end -= 1
     return blocks[:end] if any(map(_is_footer, blocks[end:])) else blocks
 

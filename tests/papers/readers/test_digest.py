@@ -77,6 +77,11 @@ FORMS = {
     "authors": "{0}\n\nAda de Li, B. C. Wu and Ed Fox\n\n{2}\n\n{1}\n\nGus Hay\n\n{2}\n",
     "authors with a label": "{0}\n\nBy Ada Li\n\n{2}\n\n{1}\n\nAuthors: Gus, Ed\n\n{2}\n",
     "no blank line below titles": "{0}\n{2}\n\n{1}\n{2}\n",
+    "authors in the second line": "{0}\nAda Li, Ed Fox\n\n{2}\n\n{1}\nGus Hay\n\n{2}\n",
+    "authors and venue": "{0}\nAda Li, Ed Fox\nSea Days\n{2}\n\n{1}\nB. Wu, G. Hay\nX\n{2}\n",
+    "records": "Title: {0}\nAuthors: Ada\nVenue: Sea\nAbstract: {2}\n\nTitle: {1}\nAbstract: {2}\n",
+    "a short summary, too": "{0}\nTL;DR: We sail.\nAbstract: {2}\n\n{1}\n**TLDR**: See.\n\n{2}\n",
+    "a note of Obsidian": "---\ntags: a\n---\n\n{0}\n- authors:: B\n\n> {2}\n\n{1}\n\n{2}\n",
     "the date as numbers": "News\n\n03/04/2026\n\n{0}\n\n{2}\n\n{1}\n\n{2}\n",
     "the week": "News\n\nWeek 12, 2026\n\n{0}\n\n{2}\n\n{1}\n\n{2}\n",
 }
@@ -110,3 +115,45 @@ def test_a_paragraph_of_sentences_is_no_title():
     assert (first.title, third.title) == ("Tides", "Ebbs")
     assert isinstance(second, TaggerError)
     assert second.line == 5
+
+
+LABELS = {
+    "in bold": "## {0}\n\n**Authors:** Ada\n\n**Link:** {2}\n\n**Date:** March 2026\n\n{1}\n\n",
+    "in one paragraph": "## 1. {0}\n**Authors**: Ada\n**arXiv:** {2}\n*Code: x.io*\n{1}\n\n",
+    "in a list": "1. **{0}**\n - **Authors:** A\n - **Link:** [x]({2})\n - **Summary:** {1}\n\n",
+    "plain": "{0}\n\nAuthors: Ada\n\nDOI: {2}\n\nAbstract: {1}\n\nKeywords: sea\n\n",
+    "with a title": "Title: {0}\nAbstract: {1}\nLink: {2}\nAuthors: Ada\n",
+    "of arXiv": "[1] arXiv:{3} [pdf, html, other]\nTitle: {0}\nSubjects: cs.CL\n\n{1}\n\n",
+    "of links": "{0}\n\n[PDF]({2}) | [Code](https://x.io)\n\n{1}\n\n",
+}
+
+
+@pytest.mark.parametrize("form", LABELS)
+def test_labelled_lines_are_no_text_and_their_links_identify_the_paper(form, tmp_path):
+    names, abstract = ["Tides of 2 Seas: A Survey", "Ebbs"], "We sail and dock. " * 15
+    numbers = ["2611.00001", "2611.00002"]
+    file = tmp_path / "page"
+    records = (
+        LABELS[form].format(name, abstract.strip(), f"https://arxiv.org/abs/{number}", number)
+        for name, number in zip(names, numbers, strict=True)
+    )
+    file.write_text("".join(records), encoding="utf-8")
+    assert [(paper.title, paper.id, paper.abstract) for paper in read_papers(file)] == [
+        (name, f"arxiv:{number}", abstract.strip())
+        for name, number in zip(names, numbers, strict=True)
+    ]
+
+
+def test_a_link_above_a_title_is_not_that_of_the_paper_before():
+    link, abstract = "https://arxiv.org/abs/2611.0000", "We sail and dock. " * 15
+    given = f"{link}1\n\nTides\n\n{abstract}\n\n{link}2\n\nEbbs\n\n{abstract}\n"
+    assert [paper.identifiers for paper in digest.read(source(given))] == [(), ()]
+
+
+def test_what_only_looks_like_a_label_is_a_title_or_text():
+    abstract = "We sail and dock. " * 15 + "\nSubjects: forty > 30 ships.\nCode: none."
+    names = ["TLDR: Short Tides", "Link: A Map of Ports", "SCORE: Old Ports", "Deep\nBlue Seas"]
+    given = "".join(f"{name}\n\n{abstract}\n\n" for name in names)
+    papers = list(digest.read(source(given)))
+    assert [paper.title for paper in papers] == [name.replace("\n", " ") for name in names]
+    assert {paper.abstract for paper in papers} == {abstract.replace(" \n", " ").replace("\n", " ")}
