@@ -54,17 +54,13 @@ def discover(
     # The command adds the tag to the folder whose definitions were used, or else to the default.
     by_definitions = loaded.name.startswith("local/definitions-")
     labels = Path(model) if by_definitions else options.LABELS_FOLDER
-    if as_json:
-        rows = {
-            name: {"far_papers": far[name], "candidates": [_as_dict(one, labels) for one in some]}
-            for name, some in found.items()
-        }
-        output.print_json({"model": loaded.name, "papers": len(papers), "facets": rows})
-    else:
-        for name, candidates in found.items():
-            _print_candidates(name, candidates, far[name], len(papers), labels)
-    if problems:
-        raise typer.Exit(2)
+    rows = {
+        name: {"far_papers": far[name], "candidates": [_as_dict(one, labels) for one in some]}
+        for name, some in found.items()
+    }
+    content = {"model": loaded.name, "papers": len(papers), "facets": rows}
+    show = partial(_print_groups, found, far, len(papers), labels)
+    output.finish(content, problems, as_json, show)
 
 
 def _facets(model: TaggerModel, name: str | None) -> Sequence[Facet]:
@@ -114,6 +110,13 @@ def _as_dict(candidate: Candidate, labels: Path) -> dict[str, object]:
         "papers": output.paper_rows(candidate.papers),
         "command": _command(candidate, labels),
     }
+
+
+def _print_groups(
+    found: Mapping[str, Sequence[Candidate]], far: Mapping[str, int], papers: int, labels: Path
+) -> None:
+    for name, candidates in found.items():
+        _print_candidates(name, candidates, far[name], papers, labels)
 
 
 def _print_candidates(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,12 +39,8 @@ def explain(
     loaded = output.load_model_named(model, papers)
     with output.working("Leaving out one sentence at a time"):
         explanation = explain_paper(chosen, loaded, loaded.rule())
-    if as_json:
-        output.print_json(explanation.as_row())
-    else:
-        _print_explanation(explanation)
-    if problems:
-        raise typer.Exit(2)
+    show = partial(_print_explanation, explanation)
+    output.finish(explanation.as_row(), problems, as_json, show)
 
 
 def _find(wanted: str, papers: list[Paper]) -> Paper:

@@ -14,7 +14,7 @@ from tagger.cli import options, output
 from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tagger.papers import Paper
     from tagger.taxonomy import Taxonomy, TaxonomyDraft
@@ -89,28 +89,29 @@ def init(
         suggested = _suggest(papers, taxonomy, count)
     write_taxonomy(path, taxonomy)
     commands = _next_commands(folder, digest or [Path("page.txt")], shipped=template == "shipped")
-    if as_json:
-        output.print_json(
-            {
-                "taxonomy": str(path),
-                "version": taxonomy.version,
-                "facets": {one.name: one.tag_names for one in taxonomy.facets},
-                "papers": output.paper_rows(suggested),
-                "next": list(commands),
-            }
-        )
-    else:
-        facets = ", ".join(f"{one.name} ({len(one.tags)} tags)" for one in taxonomy.facets)
-        output.echo(f"Written: {path}, with {facets}. Put the definitions into your own words.")
-        if suggested:
-            output.echo("\nLabel these papers first; each is similar to many others:")
-            for paper in suggested:
-                output.echo(f"  {paper.title} ({', '.join(paper.sources)})")
-        output.echo("\nNext:")
-        for command, purpose in commands.items():
-            output.echo(f"  {command}\n      {purpose}")
-    if problems:
-        raise typer.Exit(2)
+    content = {
+        "taxonomy": str(path),
+        "version": taxonomy.version,
+        "facets": {one.name: one.tag_names for one in taxonomy.facets},
+        "papers": output.paper_rows(suggested),
+        "next": list(commands),
+    }
+    show = partial(_print_begun, path, taxonomy, suggested, commands)
+    output.finish(content, problems, as_json, show)
+
+
+def _print_begun(
+    path: Path, taxonomy: Taxonomy, suggested: Sequence[Paper], commands: Mapping[str, str]
+) -> None:
+    facets = ", ".join(f"{one.name} ({len(one.tags)} tags)" for one in taxonomy.facets)
+    output.echo(f"Written: {path}, with {facets}. Put the definitions into your own words.")
+    if suggested:
+        output.echo("\nLabel these papers first; each is similar to many others:")
+        for paper in suggested:
+            output.echo(f"  {paper.title} ({', '.join(paper.sources)})")
+    output.echo("\nNext:")
+    for command, purpose in commands.items():
+        output.echo(f"  {command}\n      {purpose}")
 
 
 def _suggest(papers: Sequence[Paper], taxonomy: Taxonomy, count: int) -> list[Paper]:

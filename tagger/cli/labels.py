@@ -126,15 +126,15 @@ def suggest(
         with output.progress() as step:
             read = partial(step, "Reading papers")
             chosen = suggest_papers(papers, labelled, store.taxonomy, loaded, count, read)
-    if as_json:
-        output.print_json({"labelled": len(labelled), "papers": output.paper_rows(chosen)})
-    else:
-        if not chosen:
-            output.echo("All of these papers are labelled.")
-        for paper in chosen:
-            output.echo(f"{paper.title} ({', '.join(paper.sources)})")
-    if problems:
-        raise typer.Exit(2)
+    content = {"labelled": len(labelled), "papers": output.paper_rows(chosen)}
+    output.finish(content, problems, as_json, partial(_print_suggested, chosen))
+
+
+def _print_suggested(chosen: Sequence[Paper]) -> None:
+    if not chosen:
+        output.echo("All of these papers are labelled.")
+    for paper in chosen:
+        output.echo(f"{paper.title} ({', '.join(paper.sources)})")
 
 
 @app.command()

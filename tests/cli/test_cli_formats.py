@@ -64,6 +64,13 @@ def test_a_table_that_is_read_is_not_replaced_by_results(saved_model, tmp_path):
     assert table.read_text(encoding="utf-8").startswith("Title,")
 
 
+def test_json_names_the_files_that_could_not_be_read(saved_model, tmp_path):
+    (tmp_path / "table.csv").write_text(TABLE.replace("Titel", "Title"), encoding="utf-8")
+    command = ("explain", "One", "table.csv", "none.csv", "--model", saved_model)
+    (problem,) = ran(*command, cwd=tmp_path, code=2)["files_failed"]
+    assert "none.csv" in problem
+
+
 def test_names_that_are_not_utf_8_are_shown_as_well_as_may_be(saved_model, tmp_path):
     *names, out = map(os.fsdecode, (b"caf\xe9.bib", b"bad\xe9.bib", b"out\xe9"))
     for name, text in zip(names, ("@misc{a, title={One}}", "@misc{a, title={One"), strict=True):

@@ -30,4 +30,5 @@ def test_the_command_needs_no_labels(label_folder):
     assert all(line.endswith(" (page.txt)") for line in lines)
     missing = run("labels", "suggest", 2, "page.txt", "none.txt", "--json", cwd=root, code=2)
     assert '"labelled": 0' in missing.stdout
+    assert '"files_failed": [' in missing.stdout
     assert "none.txt: no such file" in missing.stderr
