@@ -185,7 +185,7 @@ def _to_tag(
     as_json: bool,
 ) -> tuple[Sequence[Paper], Arrivals | None]:
     """Return the papers to tag; without any, say so and end the command."""
-    from tagger.tagging import Arrivals, check_no_loss
+    from tagger.tagging import Arrivals
 
     if into:
         arrivals = Arrivals.at(into, read.papers)
@@ -196,9 +196,15 @@ def _to_tag(
         output.finish(content, problems, as_json, say)
         raise typer.Exit
     if not replace:
-        hint = "Choose another --output, collect them --into a library, or --replace them"
-        check_no_loss(folder, read.papers, hint)
+        _check_no_loss(folder, read.papers)
     return read.papers, None
+
+
+def _check_no_loss(folder: Path, papers: Sequence[Paper]) -> None:
+    from tagger.tagging import check_no_loss
+
+    hint = "Choose another --output, collect them --into a library, or --replace them"
+    check_no_loss(folder, papers, hint)
 
 
 _Loader = Callable[["Sequence[Paper]"], "TaggerModel"]
@@ -252,9 +258,13 @@ class _Work:
         abstracts: bool,
     ) -> tuple[TagRun, Addition | None]:
         """Tag the papers, add them to the library if there is one, and warn of drift."""
-        from tagger.tagging import remove_stale_libraries, tag_papers
+        from tagger._util.atomic import exclusively
+        from tagger.tagging import TAGS_FILE, remove_stale_libraries, tag_papers
 
-        with output.progress() as step:
+        with exclusively(self.place / TAGS_FILE), output.progress() as step:
+            if not self.replace and not self.arrivals:
+                # Another run may have written results since they were checked.
+                _check_no_loss(self.place, self.papers)
             run = tag_papers(
                 self.papers,
                 model,

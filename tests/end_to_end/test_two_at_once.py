@@ -20,6 +20,18 @@ def test_a_second_run_into_one_folder_waits_and_says_so(tmp_path, saved_model):
     assert tags.read_text(encoding="utf-8").count("\n") == 2
 
 
+def test_a_run_that_waited_does_not_replace_results_of_other_papers(tmp_path, saved_model):
+    (tmp_path / "page.txt").write_text(page("First paper"), encoding="utf-8")
+    tags = tmp_path / "out" / TAGS_FILE
+    with exclusively(tags):
+        second = start(tmp_path, "tag", "page.txt", "-m", saved_model, "-o", "out")
+        assert "waiting" in next(iter(second.stderr))
+        tags.write_text('{"id": "t-0", "title": "Another paper"}\n', encoding="utf-8")
+    assert "has results of 1 papers" in second.communicate()[1]
+    assert second.returncode == 2
+    assert "Another paper" in tags.read_text(encoding="utf-8")
+
+
 def test_two_changes_of_one_taxonomy_are_made_one_after_the_other_or_refused(label_folder):
     renames = {
         name: start(
