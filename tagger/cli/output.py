@@ -260,7 +260,7 @@ def warn_of_earlier_files(folder: Path, written: Collection[Path]) -> None:
     from tagger.tagging import files_of_earlier_runs
 
     for path in files_of_earlier_runs(folder, written):
-        warn(f"{shown(path)} is of an earlier run: --write renews it, or delete it")
+        warn(f"{shown(path)} is of an earlier run: write it again, or delete it")
 
 
 def print_figures(measured: Sequence[SampleFigures]) -> None:

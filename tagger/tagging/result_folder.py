@@ -102,8 +102,11 @@ def check_no_loss(folder: Path, papers: Sequence[Paper], hint: str) -> None:
 def files_of_earlier_runs(folder: Path, written: Collection[Path]) -> list[Path]:
     """Return the files of formats that an earlier run wrote into a folder, and the last one not.
 
-    Notes are not among them: those of other papers stay.
+    The folder of parts is among them. Notes are not: those of other papers stay.
     """
     targets = [one.target for one in WRITERS if one.replacing_at is not nullcontext]
-    paths = [folder / target for target in targets]
-    return [path for path in paths if path.exists() and path not in written]
+    paths = [path for target in targets if (path := folder / target).exists()]
+    parts = folder / PARTS_FOLDER
+    if any(parts.glob("part-*.parquet")):
+        paths.append(parts)
+    return [path for path in paths if path not in written]

@@ -35,8 +35,12 @@ def test_a_warning_names_the_formats_that_are_not_renewed(root, saved_model):
     tag = ("tag", "week2.txt", "-m", saved_model)
     run(*tag, "--replace", "--write", "parquet", code=0)
     assert "tags.parquet" not in run(*tag, "--write", "parquet", code=0).stderr
+    parts = root / "tagged" / "tags"
+    parts.mkdir()
+    (parts / "part-000000.parquet").touch()
     done = run(*tag, "week1.txt", "--json", code=0)
     assert "tagged/tags.parquet is of an earlier run" in done.stderr
+    assert "tagged/tags is of an earlier run" in done.stderr
     assert json.loads(done.stdout)["papers"] == 3
 
 
