@@ -30,6 +30,7 @@ from tagger.model import (
     save_copy,
 )
 from tagger.papers import EFFORTS, TaggedPaper
+from tagger.tagging import facet_columns
 from tagger.taxonomy import Facet
 from tagger.training import BUNDLED_ENCODER, DEFAULT_RECIPE
 
@@ -234,7 +235,8 @@ class Tagger(PaperClassifier):
             One row per paper, with the index of ``X`` if that is a data frame. Columns are ``id``,
             ``title`` and ``review`` (the reason for a review, or empty), and per facet ``FACET``
             (one tag name if exclusive, else a list) and ``FACET_confidence`` (the probabilities of
-            these tags).
+            these tags). A facet whose columns would have the name of another column has
+            ``facet:FACET`` and ``confidence:FACET``.
 
         Raises
         ------
@@ -261,11 +263,14 @@ class Tagger(PaperClassifier):
         columns: dict[str, list[Any]] = {
             name: [getattr(paper, name) for paper in tagged] for name in ("id", "title")
         }
-        for facet in model.taxonomy.facets:
+        names = facet_columns([*self._values], ("id", "title", "review"))
+        for facet in taxonomy.facets:
             name, pick = facet.name, itemgetter(0) if facet.exclusive else list
-            value_of = self._values[name]
-            columns[name] = [pick([value_of[tag] for tag in paper.tags[name]]) for paper in tagged]
-            columns[f"{name}_confidence"] = [
+            value_of, (of_tags, of_confidences) = self._values[name], names[name]
+            columns[of_tags] = [
+                pick([value_of[tag] for tag in paper.tags[name]]) for paper in tagged
+            ]
+            columns[of_confidences] = [
                 pick([paper.confidence[name][tag] for tag in paper.tags[name]]) for paper in tagged
             ]
         columns["review"] = [paper.review.reason if paper.review else "" for paper in tagged]

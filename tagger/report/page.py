@@ -16,6 +16,7 @@ from tagger.report.flow import Flow, count_days, count_flow, count_runs, count_t
 from tagger.report.library import Week
 from tagger.report.papers import ReportedPaper
 from tagger.report.results import ResultFolder
+from tagger.tagging import facet_columns
 from tagger.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def report_page(report: Report) -> str:
             for name in paper.ids
         },
         facets=facets,
+        columns=facet_columns([facet.name for facet in facets], ("title", "doi", "abstract")),
         look_alikes=group_near_duplicates(report.near_duplicates),
         definitions={facet.name: facet.definition for facet in known}
         | {f"{facet.name}/{tag.name}": tag.hint for facet in known for tag in facet.tags},

@@ -17,6 +17,7 @@ from .writers.jsonl import ABSTRACTS_FILE as ABSTRACTS_FILE
 from .writers.jsonl import read_abstracts as read_abstracts
 from .writers.jsonl import write_abstracts as write_abstracts
 from .writers.keywords import remove_stale_libraries as remove_stale_libraries
+from .writers.table import facet_columns as facet_columns
 from .zotero import ZOTERO_URL as ZOTERO_URL
 from .zotero import TagChange as TagChange
 from .zotero import ZoteroLibrary as ZoteroLibrary

@@ -18,7 +18,7 @@ from tagger._util.text_safety import is_formula
 from tagger.errors import TaggerError
 from tagger.model import ReviewRule
 from tagger.papers import COLUMNS, Paper, paper_id, read_papers
-from tagger.tagging import tag_papers
+from tagger.tagging import facet_columns, tag_papers
 from tagger.tagging.writers import WRITERS, choose_writers
 
 EVERY = [writer.name for writer in WRITERS]
@@ -137,3 +137,12 @@ def test_no_cell_is_a_formula_and_the_papers_stay_the_same(tmp_path_factory, mod
     for cell in (cell for row in sheet.iter_rows() for cell in row):
         assert cell.data_type != "f"
         assert cell.data_type == "n" or bool(cell.quotePrefix) == is_formula(str(cell.value))
+
+
+def test_a_facet_with_the_name_of_another_column_has_columns_of_its_own():
+    names = ("title", "topic", "topic_confidence", "kind")
+    columns = facet_columns(names)
+    assert columns["kind"] == ("kind", "kind_confidence")
+    assert columns["title"] == ("facet:title", "confidence:title")
+    every = [*COLUMNS, *(column for pair in columns.values() for column in pair)]
+    assert len(set(every)) == len(every)

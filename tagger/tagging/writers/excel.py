@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from tagger._util.text_safety import is_formula
 from tagger.errors import TaggerError
 from tagger.papers import TaggedPaper
-from tagger.tagging.writers.table import table_cells, table_header
+from tagger.tagging.writers.table import facet_columns, table_cells, table_header
 from tagger.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def write_excel(papers: Iterable[TaggedPaper], taxonomy: Taxonomy, file: BinaryI
     from openpyxl.utils import get_column_letter
 
     header = table_header(taxonomy)
-    numbers = {f"{facet.name}_confidence" for facet in taxonomy.facets if facet.exclusive}
+    columns = facet_columns([facet.name for facet in taxonomy.facets])
+    numbers = {columns[facet.name][1] for facet in taxonomy.facets if facet.exclusive}
     book = Workbook(write_only=True)
     sheet = book.create_sheet(_SHEET)
     sheet.freeze_panes = "C2"
