@@ -138,12 +138,15 @@ class _Page:
         self.link, self._label, self._below_title = "", "", False
 
     def _end_block(self) -> None:
-        if self._label:
-            block = _without_marks(self._start, " ".join(self._lines), self.link)
-            self.blocks.append(block._replace(label=self._label))
-        elif not self._below_title or self.in_abstract:
-            blocks = _blocks_of_lines(self._lines, self._start, self.link)
-            self.blocks += blocks[-1:] if self._below_title else blocks
+        blocks = _blocks_of_lines(self._lines, self._start, self.link)
+        if self._label == "title":
+            blocks[0] = blocks[0]._replace(label="title")
+        elif self._label:
+            text = " ".join(self._lines)
+            blocks = [Block(self._start, text, self.link, label=self._label)]
+        elif self._below_title:
+            blocks = blocks[-1:] if self.in_abstract else []
+        self.blocks += blocks
         self._lines, self.link, self._label = [], "", ""
 
 

@@ -24,7 +24,7 @@ from tagger.papers.readers.blocks import (
 from tagger.papers.readers.cleaning import clean_text
 from tagger.papers.readers.identifiers import written_identifiers
 from tagger.papers.readers.page_parts import AUTHORS, ONE_NAME, part_of
-from tagger.papers.readers.records import make_paper
+from tagger.papers.readers.records import Notice, make_paper, shortened
 from tagger.papers.readers.source import Source
 
 _FOOTER = re.compile(
@@ -47,6 +47,11 @@ _LICENCE = re.compile(
 """Data sets often come with a licence, which has headings and paragraphs, too."""
 MAX_TITLE = 300
 """Characters. The longest of 210 titles measured has 169."""
+_MAX_HEADING = 5
+"""Words of the heading of a section."""
+_SHOWN = 5
+"""Number of headings that are named."""
+Record = Paper | TaggerError | Notice
 Pair = tuple[Block, Block | None]
 """A title and its abstract, if there is one."""
 
@@ -74,14 +79,15 @@ def is_page(blocks: Sequence[Block]) -> bool:
     return 0 < len(titles) <= 2 * pairs
 
 
-def read(source: Source) -> Iterator[Paper | TaggerError]:
+def read(source: Source) -> Iterator[Record]:
     return papers_of(blocks_of(source.text), source)
 
 
-def papers_of(blocks: Sequence[Block], source: Source) -> Iterator[Paper | TaggerError]:
+def papers_of(blocks: Sequence[Block], source: Source) -> Iterator[Record]:
     """Yield the papers of a digest page that is already split into blocks.
 
-    A paragraph where a title should be gives an error. Raises a TaggerError if no paper is found.
+    A paragraph where a title should be gives an error, and headings give a notice. Raises a
+    TaggerError if no paper is found.
     """
     entries = _entries(blocks)
     if not entries:
@@ -91,7 +97,13 @@ def papers_of(blocks: Sequence[Block], source: Source) -> Iterator[Paper | Tagge
     if not is_page(blocks):
         reason = "it has no titles with abstracts below them"
         raise TaggerError(f"there are no papers on this page: {reason}", line=entries[0].line)
-    return papers_of_pairs(_pairs(entries), source)
+    pairs = list(_pairs(entries))
+    headings = _headings(pairs)
+    yield from papers_of_pairs([pair for pair in pairs if pair[0] not in headings], source)
+    if headings:
+        shown = ", ".join(f"'{shortened(block.text)}'" for block in headings[:_SHOWN])
+        more = f" and {len(headings) - _SHOWN} more" if len(headings) > _SHOWN else ""
+        yield Notice(f"left out as headings, not papers: {shown}{more}")
 
 
 def papers_of_pairs(pairs: Iterable[Pair], source: Source) -> Iterator[Paper | TaggerError]:
@@ -155,6 +167,35 @@ def _pairs(entries: Sequence[Block]) -> Iterator[Pair]:
         has_abstract = bool(others) and _may_be_title(title.text) and others[0].is_abstract
         yield title, others[0] if has_abstract else None
         position += 1 + has_abstract
+
+
+def _headings(pairs: Sequence[Pair]) -> list[Block]:
+    """Return the titles without abstract that are headings of sections, or introduce a list.
+
+    On a page with sections, the first title is a heading, and the others are as short as headings.
+    If the titles of all abstracts are labelled, or none of them is a heading of Markdown, others
+    are headings.
+    """
+    titles = [title for title, abstract in pairs if abstract]
+    are_labelled = all(title.label == "title" for title in titles)
+    levels = {title.level for title in titles}
+    has_sections = not pairs[0][1] and _is_short(pairs[0][0])
+    return [
+        title
+        for (title, abstract), (_, next_abstract) in pairwise([*pairs, (pairs[-1][0], None)])
+        if not abstract
+        and title.label != "title"
+        and (
+            title.text.endswith(":")
+            or are_labelled
+            or (title.level and levels == {0})
+            or (next_abstract and has_sections and _is_short(title))
+        )
+    ]
+
+
+def _is_short(title: Block) -> bool:
+    return len(title.text.split()) <= _MAX_HEADING and not re.search(r"[:?!]", title.text)
 
 
 def _may_be_title(text: str) -> bool:

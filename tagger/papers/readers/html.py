@@ -17,7 +17,7 @@ from tagger.errors import TaggerError
 from tagger.papers.own_files import REPORT_TITLE
 from tagger.papers.paper import Paper
 from tagger.papers.readers.blocks import MIN_ABSTRACT, Block, count_words, is_abstract, is_date
-from tagger.papers.readers.digest import Pair, papers_of, papers_of_pairs, without_footer
+from tagger.papers.readers.digest import Pair, Record, papers_of, papers_of_pairs, without_footer
 from tagger.papers.readers.identifiers import identifier_of_link, written_identifiers
 from tagger.papers.readers.markup import MarkupBlock, MarkupPage, read_markup, root_element
 from tagger.papers.readers.records import make_paper
@@ -38,7 +38,7 @@ def recognise(source: Source) -> bool:
     return root_element(source.head) in ("html", "head", "body")
 
 
-def read(source: Source) -> Iterator[Paper | TaggerError]:
+def read(source: Source) -> Iterator[Record]:
     """Yield the papers of a saved web page, and an error for each paragraph without a title."""
     if f"{REPORT_TITLE}</title>" in source.head:
         hint = "Tag the files that it was made from"
@@ -51,7 +51,7 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
     return papers_of_markup(markup, source)
 
 
-def papers_of_markup(markup: str | bytes, source: Source) -> Iterator[Paper | TaggerError]:
+def papers_of_markup(markup: str | bytes, source: Source) -> Iterator[Record]:
     """Yield the papers of a page or an e-mail in HTML, as by :func:`.digest.papers_of`."""
     with parsing("HTML"):
         page = read_markup(markup)

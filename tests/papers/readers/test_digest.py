@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tagger.errors import TaggerError
 from tagger.papers import merge_duplicates, read_papers
 from tagger.papers.readers import digest
+from tagger.papers.readers.records import Notice
 
 words = st.lists(st.sampled_from(["deep", "graph", "survey", "Of", "x"]), min_size=1, max_size=8)
 titles = st.lists(words.map(" ".join), min_size=1, max_size=8)
@@ -157,3 +158,20 @@ def test_what_only_looks_like_a_label_is_a_title_or_text():
     papers = list(digest.read(source(given)))
     assert [paper.title for paper in papers] == [name.replace("\n", " ") for name in names]
     assert {paper.abstract for paper in papers} == {abstract.replace(" \n", " ").replace("\n", " ")}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "News\n\nMarch 3\n\nSeas\n\n{0}\n\n{2}\n\n{1}\n\n{2}\n\nOld ships\n\n{0} 2\n\n{2}\n",
+        "Hello, this week:\n\n{0}\n\n{2}\n\n{1}\n\n{2}\n\nAnd from before:\n\n{0} 2\n\n{2}\n",
+        "## Seas\n\n**{0}**\n\n{2}\n\n{1}\n\n{2}\n\n## Two of More Ships?\n\n{0} 2\n\n{2}",
+        "Found 3\n\nTitle: {0}\n{2}\n\nTitle: {1}\n{2}\n\nNext\n\nTitle: {0} 2\n\n{2}\n\nEnd\n",
+    ],
+)
+def test_headings_are_no_papers_and_are_named(given):
+    abstract = "We sail and dock. " * 15
+    *papers, notice = digest.read(source(given.format("Tides", "Ebbs", abstract)))
+    assert [paper.title for paper in papers] == ["Tides", "Ebbs", "Tides 2"]
+    assert all(paper.abstract for paper in papers)
+    assert isinstance(notice, Notice)
