@@ -41,6 +41,13 @@ _MENTIONS = {
     "arxiv": re.compile(r"arxiv\s*:\s*\S+", re.IGNORECASE),
     "pmid": re.compile(r"pmid\s*:?\s*\d+", re.IGNORECASE),
 }
+_OF_OTHERS = re.compile(
+    r"\b(?:see|cf|compare|related|erratum|correct(?:s|ion)|retract(?:s|ion)|extends"
+    r"|replaces|cites|comment(?:ary)? (?:on|in)|(?:reply|response|supplement|sequel) to"
+    r"|(?:version|part|translation|review) of)\b[^;\n]{0,200}",
+    re.IGNORECASE,
+)
+"""The part of a note that mentions another paper, up to a semicolon."""
 _ARCHIVE = re.compile(
     "acc-phys|adap-org|alg-geom|ao-sci|astro-ph|atom-ph|bayes-an|chao-dyn|chem-ph|cmp-lg|comp-gas"
     "|cond-mat|cs|dg-ga|econ|eess|funct-an|gr-qc|hep-(?:ex|lat|ph|th)|math|math-ph|mtrl-th|nlin"
@@ -167,8 +174,9 @@ def identifiers_of(
 ) -> tuple[str, ...]:
     """Normalise the values of identifier fields, and the identifiers that notes mention.
 
-    Values that are not identifiers are ignored.
+    Values that are not identifiers are ignored, and so is what notes say of other papers.
     """
+    notes = _OF_OTHERS.sub(" ", notes)
     dois = [*dois, *mentions("doi", notes)]
     found = [
         *(normal_doi(doi) for text in dois for doi in _BETWEEN_DOIS.split(text)),

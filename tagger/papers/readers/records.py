@@ -107,7 +107,7 @@ class Layout(NamedTuple):
             dois=values_of(self.dois),
             pmids=[*values_of(self.pmids), *accession_numbers],
             links=_BETWEEN_LINKS.split(" ".join(values_of(self.links))),
-            notes=" ".join(values_of(self.notes)),
+            notes="\n".join(values_of(self.notes)),
         )
         abstracts = [" ".join(dict.fromkeys(values_of([name]))) for name in self.abstracts]
         titles, days = values_of(self.titles), values_of(self.days)

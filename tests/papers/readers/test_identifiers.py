@@ -119,3 +119,12 @@ def test_written_identifiers_are_found_as_links_guids_and_bare_ids():
     text = "oai:arXiv.org:2101.00001v1 https://openalex.org/W3 pmid:https://pubmed.gov/7 10.5555/A"
     found = ("arxiv:2101.00001", "openalex:w3", "pmid:7", "doi:10.5555/a")
     assert written_identifiers(text) == found
+
+
+@pytest.mark.parametrize(
+    "note",
+    ["see also doi:10.1234/b", "Erratum in: Sea, PMID: 12", "Reply to X (arXiv:2101.00001)"],
+)
+def test_a_note_about_another_paper_gives_no_identifier(note):
+    assert identifiers_of(notes=note) == ()
+    assert identifiers_of(notes=f"DOI: 10.1234/a; {note}") == ("doi:10.1234/a",)
