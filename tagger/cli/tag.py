@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -283,6 +284,10 @@ class _Work:
             remove_stale_libraries(self.place, [*run.files, *inputs])
         addition = None
         if self.arrivals:
+            # The run knows only the new papers.
+            entries = len(self.read.entries)
+            rows = run.rows - len(self.papers) + entries
+            run = dataclasses.replace(run, rows=rows, merged=entries - len(self.read.papers))
             on = day and day.date()
             addition = self.arrivals.add(run, model.taxonomy, on, abstracts=abstracts)
         output.warn_of_earlier_files(self.place, run.files)

@@ -101,6 +101,15 @@ def test_a_paper_is_added_once_and_keeps_its_day(add, tmp_path):
     ]
 
 
+def test_what_was_read_is_tagged_merged_known_or_a_problem(root, saved_model):
+    (root / "more.csv").write_text("title,abstract\nFirst paper,A\nNew paper,B\n,C\n", "utf-8")
+    files = ("more.csv", "week1.txt", "week1.txt", "week2.txt")
+    told = ran("tag", *files, "--into", "library", "-m", saved_model, code=2)
+    counts = [told[name] for name in ("rows", "papers", "merged", "problems")]
+    assert counts == [8, 1, 2, 1]
+    assert told["addition"]["known"] == 4
+
+
 def test_a_journal_version_is_known_once_its_doi_was_seen_with_the_preprint(tmp_path, taxonomy):
     entries = [
         Paper("A preprint", "On hearts.", ("a",), identifiers=("arxiv:2501.00001",)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from tagger.papers.readers.identifiers import written_identifiers
@@ -40,6 +41,11 @@ _MAX_PREAMBLE = 100
 _MARKS = re.compile(r"(?:(#{1,6})\s+)?(?:[-*+\u2022]\s+)?(?:(?:\d{1,3}[.)]|\[\d{1,3}\])\s+)?(?=\S)")
 """A heading of Markdown, an item of a list, a number."""
 _EMPHASIS = re.compile(r"(\*{1,3}|_{1,3})(?=\S)(.+?)(?<=\S)\1")
+_BOLD_ITEM = re.compile(
+    r"(?:[-*+\u2022]|\d{1,3}[.)])\s+(\*\*|__)(?P<title>\S.*?)\1(?P<mark>\s*[:.\u2013\u2014-])?"
+    r"(?:\s*\([^()]*\)[:.,]?)?\s+(?P<text>\S.*)"
+)
+_ITEM = re.compile(r"(?:[-*+\u2022]|\d{1,3}[.)])\s")
 _TITLE_WITH_LINK = re.compile(r"\[([^\[\]]+)\]\((https?://[^\s()]+)\)")
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)|[\u3002\uff01\uff1f\uff0e]")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
@@ -73,12 +79,19 @@ def blocks_of(text: str) -> list[Block]:
     links and dates are text. Lines with authors or another label end the title above them; what is
     between them and the end of the paragraph is left out, unless it is an abstract.
     """
-    lines = [_QUOTE.sub("", line).strip() for line in _without_preamble(text)]
+    lines = [_QUOTE.sub("", line).rstrip() for line in _without_preamble(text)]
+    items = _bold_items(lines)
+    lines = [line.strip() for line in lines]
     lines = ["" if _NO_TEXT.fullmatch(line) else line for line in lines]
     authors = author_lines(_titles_of_lines(lines))
     page = _Page()
     for number, line in enumerate([*lines, ""], start=1):
         found, is_day = _LINK_LINE.fullmatch(line), is_date(line)
+        if item := items.get(number):
+            page.end_paragraph()
+            page.add_part(number, Part("title", item[0]))
+            page.add_part(number, Part("abstract", item[1]))
+            continue
         part = Part("other") if number in authors else part_of(line)
         if (found or is_day or part) and page.in_abstract:
             found, is_day = None, False
@@ -172,6 +185,23 @@ def _without_preamble(text: str) -> list[str]:
         if all(map(_YAML.match, lines[1:end])):
             lines[: end + 1] = [""] * (end + 1)
     return lines
+
+
+def _bold_items(lines: Sequence[str]) -> dict[int, tuple[str, str]]:
+    """Return the title and the first line of the abstract of items "- **Title** (authors). Text".
+
+    They are found by the number of their line, on a page with several of them.
+    """
+    items = {}
+    for number, line in enumerate(lines, start=1):
+        if not (item := _BOLD_ITEM.fullmatch(line)):
+            continue
+        below = takewhile(lambda line: line and not _ITEM.match(line), lines[number:])
+        title, text = item["title"].removesuffix(":"), item["text"]
+        goes_on = not item["mark"] and text[0].islower()
+        if len(title.split()) > 2 and not goes_on and is_abstract(" ".join([text, *below])):
+            items[number] = title, text
+    return items if len(items) > 1 else {}
 
 
 def _titles_of_lines(lines: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:

@@ -175,3 +175,25 @@ def test_headings_are_no_papers_and_are_named(given):
     assert [paper.title for paper in papers] == ["Tides", "Ebbs", "Tides 2"]
     assert all(paper.abstract for paper in papers)
     assert isinstance(notice, Notice)
+
+
+def test_items_of_a_list_with_a_bold_title_are_papers(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Weekly reading\n\n"
+        "- **Quiet Parrots: Stopping Early** (Lee and Vogt, 2026). Long chains cost time. We stop\n"
+        "  them when the answer no longer changes.\n"
+        "- **A Survey of Memory in Agents:** Agents forget. This survey sorts 140 papers.\n\n"
+        "A Title Above a List\n\n"
+        "- **Key contributions:** We propose a rule. It is good. It is fast.\n"
+        "- **We show that long chains** cost time and money. They do. They really do.\n",
+        encoding="utf-8",
+    )
+    papers = list(read_papers(page))
+    assert [(paper.title, paper.abstract.split(".")[0]) for paper in papers[:2]] == [
+        ("Quiet Parrots: Stopping Early", "Long chains cost time"),
+        ("A Survey of Memory in Agents", "Agents forget"),
+    ]
+    assert papers[0].abstract.endswith("no longer changes.")
+    assert papers[2].title == "A Title Above a List"
+    assert "cost time and money" in papers[2].abstract
