@@ -267,9 +267,7 @@ class Tagger(PaperClassifier):
         for facet in taxonomy.facets:
             name, pick = facet.name, itemgetter(0) if facet.exclusive else list
             value_of, (of_tags, of_confidences) = self._values[name], names[name]
-            columns[of_tags] = [
-                pick([value_of[tag] for tag in paper.tags[name]]) for paper in tagged
-            ]
+            columns[of_tags] = [pick([value_of[tag] for tag in one.tags[name]]) for one in tagged]
             columns[of_confidences] = [
                 pick([paper.confidence[name][tag] for tag in paper.tags[name]]) for paper in tagged
             ]
