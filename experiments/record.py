@@ -86,8 +86,8 @@ def write_result(options: Namespace, name: str, figures: object, table: str) -> 
     """Write ``NAME.json``, with the state that was measured, and the table ``NAME.md``."""
     state = {**options.state}
     if options.in_process:
-        used = loaded_folders() - {READERS}
-        state["folders"] = {name: value for name, value in state["folders"].items() if name in used}
+        used = state["folders"].keys() & loaded_folders() - {READERS}
+        state["folders"] = {folder: state["folders"][folder] for folder in sorted(used)}
         state |= {"in_process": True, "papers": papers_read()}
     content = json.dumps({"state": state, "figures": figures}, indent=1)
     (options.output / f"{name}.json").write_text(content + "\n", encoding="utf-8")
@@ -161,14 +161,10 @@ def loaded_folders() -> set[str]:
 
     The model that ships is always among them.
     """
-    files = [module.__file__ for name, module in sys.modules.items() if is_of_tagger(name)]
+    loaded = [each for name, each in sys.modules.items() if name.partition(".")[0] == "tagger"]
+    files = [module.__file__ for module in loaded]
     found = {str(Path(file).parent.relative_to(ROOT / "tagger")) for file in files if file}
     return found | {"default_model"}
-
-
-def is_of_tagger(module: str) -> bool:
-    """Say whether a module belongs to tagger."""
-    return module.partition(".")[0] == "tagger"
 
 
 def changed_since(state: dict[str, Any]) -> list[str]:

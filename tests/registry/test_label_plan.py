@@ -20,7 +20,7 @@ def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatc
 
     version = log(right=0.7)
     monkeypatch.setattr(label_plan, "measure_learning_curve", lambda *_: ())
-    with pytest.raises(TaggerError, match="too few labels"):
+    with pytest.raises(TaggerError, match="trained on too few labels for a learning curve"):
         plan_labels(registry, version, 20)
     monkeypatch.setattr(label_plan, "measure_learning_curve", measure_learning_curve)
     few = [plan.gain for plan in plan_labels(registry, version, 20)[0] if plan.labels < 5]

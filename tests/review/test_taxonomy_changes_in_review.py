@@ -133,6 +133,8 @@ def test_papers_of_a_split_tag_are_rechecked_and_pulled(desk, papers):
     assert any("+lungs" in change for change in report.interface_changes)
     sent = [task for task in desk.project.kept.values() if task["data"]["queue"] == "recheck"]
     assert "new tags: lungs, nerves" in sent[0]["data"]["reason"]
+    # The task is empty: its text says what an empty facet means.
+    assert "Left empty" in sent[0]["data"]["reason"]
     assert desk.push_rereview().new == 0
     desk.project.annotate(one, queue="recheck", field=[["health", "lungs"]])
     assert desk.push_rereview().new == 0
