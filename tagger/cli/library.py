@@ -112,16 +112,23 @@ def export(
 
     Example: tagger library export library --output surveys --tag contribution/survey
     """
-    from tagger.tagging import ABSTRACTS_FILE, check_no_loss, check_output, write_abstracts
+    from tagger._util.atomic import exclusively
+    from tagger.tagging import (
+        ABSTRACTS_FILE,
+        TAGS_FILE,
+        check_no_loss,
+        check_output,
+        write_abstracts,
+    )
 
     writers = check_output(folder, write or [], [file])
     found, taxonomy = _entries(file, labels, words, since, tag, waiting=waiting)
     found = [one for one in found if one.paper.status != "not a paper"]
     papers = [one.tagged for one in found]
-    if not replace:
-        hint = "Choose another --output, or --replace them"
-        check_no_loss(folder, [one.paper for one in papers], hint)
-    with output.working("Writing results"):
+    with exclusively(folder / TAGS_FILE), output.working("Writing results"):
+        if not replace:
+            hint = "Choose another --output, or --replace them"
+            check_no_loss(folder, [one.paper for one in papers], hint)
         kept = () if no_abstracts else (one.with_abstract for one in found)
         # First tags.jsonl, by which the folder is known as one of tagger; notes contain abstracts.
         first, *others = writers

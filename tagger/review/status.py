@@ -59,7 +59,8 @@ class Anchoring:
 class ReviewStatus:
     """Progress and results of a review.
 
-    The numbers of tasks, ``waiting``, ``done`` and ``skipped``, are None if they are not known.
+    The numbers of tasks, ``waiting``, ``done`` and ``skipped``, are None if they are not known; a
+    task with no more than a draft waits.
     ``audit`` tells, per facet, how many papers of the audit sample were predicted correctly by the
     version that they were sent with, and of how many. ``median_seconds`` is the median time of an
     answer.
@@ -84,7 +85,7 @@ def review_status(
     rule: ConflictRule = "latest",
 ) -> ReviewStatus:
     """Summarize a review from all tasks of its project, None if not known, and all labels."""
-    waiting = [task for task in tasks or () if not task.touched]
+    waiting = [task for task in tasks or () if not (task.done or task.skipped)]
     reviews = [label for label in current_labels(labels) if label.source == "review"]
     compared = {facet.name: _compare(reviews, facet.name) for facet in taxonomy.facets}
     times = [label.origin.lead_time for label in reviews if label.origin and label.origin.lead_time]

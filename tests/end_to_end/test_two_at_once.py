@@ -1,6 +1,7 @@
 """Two commands at once in one workspace: one waits, or is told; nothing is mixed up."""
 
-from helpers.samples import page, start
+import pytest
+from helpers.samples import page, run, start
 
 from tagger._util.atomic import exclusively
 from tagger.labels import LabelStore
@@ -20,11 +21,17 @@ def test_a_second_run_into_one_folder_waits_and_says_so(tmp_path, saved_model):
     assert tags.read_text(encoding="utf-8").count("\n") == 2
 
 
-def test_a_run_that_waited_does_not_replace_results_of_other_papers(tmp_path, saved_model):
+@pytest.mark.parametrize("command", ["tag page.txt -m MODEL -o out", "library export lib -o out"])
+def test_a_command_that_waited_does_not_replace_results_of_other_papers(
+    tmp_path, saved_model, command
+):
     (tmp_path / "page.txt").write_text(page("First paper"), encoding="utf-8")
+    if command.startswith("library"):
+        run("tag", "page.txt", "-m", saved_model, "--into", "lib", cwd=tmp_path, code=0)
     tags = tmp_path / "out" / TAGS_FILE
+    words = [saved_model if word == "MODEL" else word for word in command.split()]
     with exclusively(tags):
-        second = start(tmp_path, "tag", "page.txt", "-m", saved_model, "-o", "out")
+        second = start(tmp_path, *words)
         assert "waiting" in next(iter(second.stderr))
         tags.write_text('{"id": "t-0", "title": "Another paper"}\n', encoding="utf-8")
     assert "has results of 1 papers" in second.communicate()[1]

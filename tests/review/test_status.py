@@ -24,9 +24,9 @@ def reviewed(number, tag, predicted, *, shown=True, queue="confused"):
     return Label(**label, queue=queue, prediction=predicted, origin=Origin(**origin))
 
 
-def task(number, *, done=False, skipped=False, queue="confused"):
+def task(number, *, done=False, skipped=False, begun=False, queue="confused"):
     meta = TaskMeta(model="tagger/1", tags={}, shown=True, queue=queue, facets=())
-    return ReviewTask(number, Paper(f"Paper {number}", ""), {}, meta, done, skipped)
+    return ReviewTask(number, Paper(f"Paper {number}", ""), {}, meta, done, skipped, begun)
 
 
 def test_verdicts_count_what_was_taken_away_and_added(taxonomy):
@@ -110,6 +110,7 @@ def test_what_files_say_is_known_without_label_studio(label_folder, monkeypatch)
 
 def test_tasks_are_counted_by_what_was_done(taxonomy):
     tasks = [task(1), task(2, queue="audit"), task(3, done=True), task(4, skipped=True)]
-    found = review_status([*tasks, task(5, done=True, skipped=True)], [], taxonomy)
-    assert (found.waiting, found.done, found.skipped) == (2, 2, 1)
-    assert found.queues == {"confused": 1, "audit": 1}
+    tasks += [task(5, done=True, skipped=True), task(6, begun=True), task(7, done=True, begun=True)]
+    found = review_status(tasks, [], taxonomy)
+    assert (found.waiting, found.done, found.skipped) == (3, 3, 1)
+    assert found.queues == {"confused": 2, "audit": 1}
