@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -50,8 +51,8 @@ def read_options(
     parser:
         A parser with options that only this experiment has.
     in_process:
-        Whether the experiment runs no command of tagger: its result then depends only on the
-        folders of ``tagger/`` that this process loads, and on the papers that its readers give.
+        Whether the experiment runs no command of tagger: its result then depends only on the files
+        of ``tagger/`` that this process loads, and on the papers that its readers give.
     sizes:
         Numbers that say how much is measured: the usual one, and the one of ``--quick``. Each
         becomes an option.
@@ -86,9 +87,8 @@ def write_result(options: Namespace, name: str, figures: object, table: str) -> 
     """Write ``NAME.json``, with the state that was measured, and the table ``NAME.md``."""
     state = {**options.state}
     if options.in_process:
-        used = state["folders"].keys() & loaded_folders() - {READERS}
-        state["folders"] = {folder: state["folders"][folder] for folder in sorted(used)}
-        state |= {"in_process": True, "papers": papers_read()}
+        state |= {"in_process": True, "files": loaded_files(), "papers": papers_read()}
+        state["folders"] = tagger_folders(state["files"])
     content = json.dumps({"state": state, "figures": figures}, indent=1)
     (options.output / f"{name}.json").write_text(content + "\n", encoding="utf-8")
     (options.output / f"{name}.md").write_text(table.rstrip() + "\n", encoding="utf-8")
@@ -144,35 +144,43 @@ def tagger_tree() -> str | None:
 
 
 @cache
-def tagger_folders() -> dict[str, str]:
-    """Return a hash of the files in each folder of ``tagger/`` in git; empty without git."""
-    listed = (_git("ls-tree", "-r", "HEAD:tagger") or "").splitlines()
+def _tagger_files() -> list[str]:
+    """List the files of ``tagger/`` in git with their hashes; empty without git."""
+    return (_git("ls-tree", "-r", "HEAD:tagger") or "").splitlines()
+
+
+def tagger_folders(files: Collection[str] | None = None) -> dict[str, str]:
+    """Return a hash of the files in each folder of ``tagger/`` in git, of ``files`` if given."""
     folders: dict[str, list[str]] = {}
-    for line in listed:
-        folders.setdefault(str(Path(line.partition("\t")[2]).parent), []).append(line)
+    for line in _tagger_files():
+        name = line.partition("\t")[2]
+        if files is None or name in files:
+            folders.setdefault(str(Path(name).parent), []).append(line)
     return {
         name: hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
         for name, lines in folders.items()
     }
 
 
-def loaded_folders() -> set[str]:
-    """Return the folders of ``tagger/`` of which this process has loaded a module.
+def loaded_files() -> list[str]:
+    """Return the modules of ``tagger/`` that this process has loaded, but for the readers.
 
-    The model that ships is always among them.
+    The files of the model that ships are always among them.
     """
+    root = ROOT / "tagger"
     loaded = [each for name, each in sys.modules.items() if name.partition(".")[0] == "tagger"]
-    files = [module.__file__ for module in loaded]
-    found = {str(Path(file).parent.relative_to(ROOT / "tagger")) for file in files if file}
-    return found | {"default_model"}
+    paths = [Path(module.__file__).relative_to(root) for module in loaded if module.__file__]
+    paths += [path.relative_to(root) for path in (root / "default_model").iterdir()]
+    return sorted(str(path) for path in paths if str(path.parent) != READERS)
 
 
 def changed_since(state: dict[str, Any]) -> list[str]:
     """Return the folders of ``tagger/`` that a result used and that have changed since.
 
-    Of the readers counts what they give on the data sets, if the experiment reads nothing else.
+    If the experiment ran no command, the files that it loaded count, and what the readers give on
+    the data sets.
     """
-    present = tagger_folders()
+    present = tagger_folders(state.get("files"))
     folders = state.get("folders", {}) if state.get("tagger") else {}
     changed = {name for name, value in folders.items() if present.get(name) != value}
     if not (folders and state.get("in_process")):

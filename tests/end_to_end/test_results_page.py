@@ -20,7 +20,7 @@ def page(tmp_path, monkeypatch):
             (tmp_path / f"{name}.md").write_text("| a |\n", encoding="utf-8")
             (tmp_path / f"{name}.json").write_text("[]", encoding="utf-8")
     monkeypatch.setattr(script, "RESULTS", tmp_path)
-    monkeypatch.setattr(record, "tagger_folders", lambda: FOLDERS)
+    monkeypatch.setattr(record, "tagger_folders", lambda _files=None: FOLDERS)
     monkeypatch.setattr(record, "papers_read", lambda: "same")
     return script
 
@@ -70,15 +70,22 @@ def test_below_an_older_table_stands_what_has_changed_since(page, tmp_path, chan
     assert [line.partition("Changed since: ")[2] for line in lines] == [told]
 
 
-def test_a_result_of_one_process_names_the_folders_that_it_loaded(tmp_path):
+def test_a_result_of_one_process_is_older_only_after_a_change_of_a_file_that_it_loaded(
+    tmp_path, monkeypatch
+):
     script = tmp_path / "trial.py"
     script.write_text("", encoding="utf-8")
     options = Namespace(output=tmp_path, in_process=True, state=record.state_of(script))
     record.write_result(options, "trial", {}, "| a |")
-    folders = record.read_state(tmp_path, "trial")["folders"]
-    assert folders.items() <= record.tagger_folders().items()
-    assert {"papers", "default_model"} <= folders.keys()
-    assert record.READERS not in folders
+    state = record.read_state(tmp_path, "trial") | {"tagger": "1"}
+    assert {"papers", "default_model"} <= state["folders"].keys()
+    assert record.READERS not in state["folders"]
+    lines = record._tagger_files()
+    for name, changed in {"papers/paper.py": ["papers"], "report/page.css.j2": []}.items():
+        edited = [f"edited {line}" if line.endswith(f"\t{name}") else line for line in lines]
+        assert edited != lines
+        monkeypatch.setattr(record, "_tagger_files", lambda edited=edited: edited)
+        assert record.changed_since(state) == changed
 
 
 def test_every_table_of_the_page_is_run_by_make_results():
@@ -99,10 +106,10 @@ def test_a_result_is_skipped_only_on_the_same_state_and_script(
     monkeypatch.setattr(run_all, "HERE", tmp_path)
     monkeypatch.setattr(run_all, "RESULTS", tmp_path)
     monkeypatch.setattr(record, "tagger_tree", lambda: "1")
-    monkeypatch.setattr(record, "tagger_folders", lambda: FOLDERS)
+    monkeypatch.setattr(record, "tagger_folders", lambda _files=None: FOLDERS)
     options = Namespace(output=tmp_path, in_process=False, state=record.state_of(script))
     record.write_result(options, "trial", [1], "| a |")
     assert json.loads((tmp_path / "trial.json").read_text("utf-8"))["figures"] == [1]
     script.write_text(f"print()\n{change}", encoding="utf-8")
-    monkeypatch.setattr(record, "tagger_folders", lambda: folders)
+    monkeypatch.setattr(record, "tagger_folders", lambda _files=None: folders)
     assert run_all.is_present("trial") == present
