@@ -151,9 +151,10 @@ def _columns_of(y: Any, facets: Sequence[str]) -> dict[str, Sequence[Any]]:
             "y is a matrix of 0 and 1, which does not name the tags", hint=_TAG_FORMS
         )
     cells = _cells(y)
-    if cells and all(isinstance(cell, Mapping) for cell in cells):
-        names = dict.fromkeys(str(name) for cell in cells for name in cell)
-        return {name: [cell.get(name) for cell in cells] for name in names}
+    answers = [{} if cell is None else cell for cell in cells]
+    if all(isinstance(answer, Mapping) for answer in answers) and cells.count(None) < len(cells):
+        names = dict.fromkeys(str(name) for answer in answers for name in answer)
+        return {name: [answer.get(name) for answer in answers] for name in names}
     return {_only_facet(y, facets): cells}
 
 
@@ -179,7 +180,7 @@ def _only_facet(y: Any, facets: Sequence[str]) -> str:
 
 
 def _values_in(cell: Any, row: int) -> tuple[Hashable, ...] | None:
-    if isinstance(cell, Collection) and not isinstance(cell, str | bytes | Mapping):
+    if _is_several(cell):
         values = in_order(cell) if isinstance(cell, set | frozenset) else list(cell)
     elif _is_missing(cell):
         return None
@@ -192,6 +193,11 @@ def _values_in(cell: Any, row: int) -> tuple[Hashable, ...] | None:
             hint="Pass a tag, such as 'survey' or 1, or a list of tags",
         )
     return tuple(value for value in values if not _is_missing(value))
+
+
+def _is_several(cell: Any) -> bool:
+    """Return whether a cell is a collection of tags, not one tag."""
+    return isinstance(cell, Collection) and not isinstance(cell, str | bytes | Mapping)
 
 
 def _is_missing(value: Any) -> bool:
@@ -238,11 +244,7 @@ def _load(definitions: Any) -> Taxonomy:
 
 
 def _taxonomy_of_values(y: Any, papers: int) -> tuple[Taxonomy, Names]:
-    lists = {
-        name
-        for name, cells in _columns_of(y, ()).items()
-        if any(isinstance(cell, Collection) and not isinstance(cell, str) for cell in cells)
-    }
+    lists = {name for name, cells in _columns_of(y, ()).items() if any(map(_is_several, cells))}
     facets, names = [], {}
     for name, cells in _values_of(y, papers, ()).items():
         values = in_order({value for found in cells for value in found or ()})

@@ -88,6 +88,7 @@ def test_one_facet_is_a_classifier(labelled, fitted):
         {"survey": "Yes", "method": "No!", "study": "No"},
         {"survey": date(2020, 1, 1), "method": date(2021, 1, 1), "study": date(2022, 1, 1)},
         {"survey": 1, "method": "1", "study": None},
+        {"survey": b"s", "method": b"m", "study": b"q"},
     ],
 )
 def test_tags_are_any_values(quick, labelled, values):
@@ -234,6 +235,9 @@ def test_facets_that_were_not_annotated_do_not_count(quick, labelled):
     tagger = Tagger(**QUICK).fit(papers, spotty)
     assert len(tagger.model_.reference.ids) == 21
     assert tagger.score(papers, spotty) == 1
+    rows = [None, None, None, *({"kind": kind} for kind in kinds[3:])]
+    assert Tagger(**QUICK).fit(papers, rows).model_.reference.ids == tagger.model_.reference.ids
+    assert tagger.score(papers, rows) == 1
     with pytest.raises(ValueError, match="no tags"):
         tagger.score(papers, [None] * 24)
 
