@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tagger.cli import options, output
-from tagger.cli.train import training_settings
+from tagger.cli.train import TrustPickle, training_settings
 
 Recipes = Annotated[
     list[str] | None, typer.Option("--recipe", help="A recipe, as for 'tagger train'; repeatable.")
@@ -31,6 +31,7 @@ def bakeoff(
     epochs: options.Epochs = None,
     folds: options.Folds = 3,
     seed: options.Seed = 0,
+    trust_pickle: TrustPickle = False,
     conflicts: options.Conflicts = "latest",
     as_json: options.Json = False,
 ) -> None:
@@ -48,7 +49,7 @@ def bakeoff(
 
     snapshot = output.label_snapshot(labels, texts or [], conflicts)
     candidates = [
-        training_settings(name, model, max_tokens, epochs, folds, seed)
+        training_settings(name, model, max_tokens, epochs, folds, seed, trust_pickle=trust_pickle)
         for model, name in product(encoder or [options.BUNDLED_ENCODER], recipe or [options.RECIPE])
     ]
     with output.needs_extra("train"), output.progress() as step:

@@ -97,6 +97,7 @@ def train(
     contradictions = output.warn_of_contradictions(LabelStore(labels).all_labels())
     snapshot = output.label_snapshot(labels, texts or [], conflicts)
     if from_setfit:
+        _check_from_setfit(recipe, encoder)
         recipe, encoder = "from-setfit", str(from_setfit)
     settings = training_settings(
         recipe, encoder, max_tokens, epochs, folds, seed, float32=float32, trust_pickle=trust_pickle
@@ -142,6 +143,15 @@ def options_of(settings: TrainingSettings) -> list[str]:
         if getattr(settings, name):
             options.append(f"--{name.replace('_', '-')}")
     return options
+
+
+def _check_from_setfit(recipe: str, encoder: str) -> None:
+    """Raise a TaggerError if an option asks for another encoder or head than the checkpoint's."""
+    if (recipe, encoder) != (options.RECIPE, options.BUNDLED_ENCODER):
+        raise TaggerError(
+            "--from-setfit cannot be combined with --recipe or --encoder",
+            hint="The checkpoint has an encoder and a head of its own",
+        )
 
 
 def _check_heads_only(float32: bool, from_setfit: Path | None) -> None:

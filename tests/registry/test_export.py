@@ -74,6 +74,9 @@ def test_a_setfit_checkpoint_becomes_a_version_only_if_its_pickle_is_trusted(tra
     refused = run("train", "--from-setfit", checkpoint, *options, cwd=trained, code=2)
     assert "pickle" in refused.stderr
     assert "--trust-pickle" in refused.stderr
+    for other in (("--recipe", "frozen"), ("--encoder", "tiny/encoder")):
+        refused = run("train", "--from-setfit", checkpoint, *other, cwd=trained, code=2)
+        assert "cannot be combined" in refused.stderr
     (trained / "page.txt").write_text(page("Survey of a heart"), encoding="utf-8")
     refused = run("tag", "page.txt", "--model", checkpoint, cwd=trained, code=2)
     assert "tagger train --from-setfit" in refused.stderr

@@ -28,6 +28,17 @@ def test_a_wrong_candidate_is_found_out_first(label_folder, candidates, problem)
         bake_off(store.labels(), store.taxonomy, settings, lambda *_: pytest.fail("early"))
 
 
+def test_a_setfit_checkpoint_is_a_candidate_if_its_pickle_is_trusted(label_folder):
+    root = label_folder.parent
+    (root / "checkpoint").mkdir()
+    for name in ("config_setfit.json", "model_head.pkl"):
+        (root / "checkpoint" / name).write_text("{}", encoding="utf-8")
+    recipes = ("--recipe", "from-setfit", "--recipe", "frozen", "--encoder", "checkpoint")
+    assert "add --trust-pickle" in run("bakeoff", *recipes, cwd=root, code=2).stderr
+    read = run("bakeoff", *recipes, "--trust-pickle", cwd=root, code=2)
+    assert "loading a pickle" in read.stderr
+
+
 @pytest.mark.mlflow
 @pytest.mark.training
 def test_candidates_are_runs_below_one_that_compare_sets_side_by_side(label_folder, monkeypatch):
