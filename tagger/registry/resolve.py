@@ -78,20 +78,23 @@ def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
     cached in a file until the database changes, because importing MLflow takes longer than tagging
     a page. Raises a TaggerError if there is no such model.
     """
-    if Path(name).is_dir():
+    folder = Path(name)
+    if folder.is_dir():
         if is_label_folder(name):
             raise TaggerError(
                 "is a label folder, not a saved model",
-                path=Path(name),
+                path=folder,
                 hint="Train a model first: tagger train",
             )
-        if (Path(name) / "config_setfit.json").exists():
+        if (folder / "config_setfit.json").exists():
             raise TaggerError(
                 "is a SetFit checkpoint, whose head is a pickle that may run any code",
-                path=Path(name),
+                path=folder,
                 hint=f"Make it a version first: tagger train --from-setfit {name}",
             )
-        return ModelFolder(Path(name))
+        if not (folder / MANIFEST_FILE).exists():
+            raise TaggerError(f"is not a saved model: it has no {MANIFEST_FILE}", path=folder)
+        return ModelFolder(folder)
     name = str(name)
     if is_shipped_name(name):
         return find_shipped_model(name)

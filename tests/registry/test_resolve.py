@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from helpers.samples import page, run, run_python
 
+from tagger import Tagger
 from tagger.errors import TaggerError
 from tagger.model import load_model
 from tagger.registry import Registry, find_model_folder, load_model_by_name
@@ -27,6 +28,12 @@ def test_a_model_is_known_by_its_folder_and_by_the_names_of_a_version(registry, 
     for name in ("champion", "1", "tagger/1", "tagger", version.run_id):
         assert load_model_by_name(name).name == "tagger/1"
     assert load_model_by_name(saved_model).name.startswith("local/")
+
+
+def test_a_folder_without_a_model_is_named(tmp_path):
+    with pytest.raises(TaggerError, match="is not a saved model") as caught:
+        Tagger.load(tmp_path)
+    assert caught.value.path == str(tmp_path)
 
 
 def test_a_name_is_looked_up_once_until_the_store_changes(registry, log, asked):
