@@ -75,6 +75,11 @@ def _log_learning_curve(
             hint="Train an encoder of your own: tagger train",
         )
     data, settings = training_data(registry, version), settings_of(registry, version)
+    if settings.recipe == "from-setfit":
+        raise TaggerError(
+            f"{version.name} has the head of a SetFit checkpoint, which does not learn from labels",
+            hint="Train a head of your own: tagger train --recipe frozen --encoder CHECKPOINT",
+        )
     out_of_fold = registry.held_out(version)
     points = measure_learning_curve(data, settings, out_of_fold, progress, cache)
     fitted = {facet: learning_exponent(points, facet) for facet in out_of_fold}

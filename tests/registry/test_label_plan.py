@@ -7,7 +7,7 @@ from helpers.samples import add_audit, small_taxonomy
 from tagger.errors import TaggerError
 from tagger.evaluation import LearningPoint
 from tagger.registry import compare_runs, label_plan, plan_labels
-from tagger.training import learning_exponent
+from tagger.training import TrainingSettings, learning_exponent
 
 
 def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatch):
@@ -22,6 +22,11 @@ def test_a_plan_is_computed_once_and_kept_with_the_run(registry, log, monkeypatc
     monkeypatch.setattr(label_plan, "measure_learning_curve", lambda *_: ())
     with pytest.raises(TaggerError, match="trained on too few labels for a learning curve"):
         plan_labels(registry, version, 20)
+    with monkeypatch.context() as patch:
+        settings = TrainingSettings(recipe="from-setfit")
+        patch.setattr(label_plan, "settings_of", lambda *_: settings)
+        with pytest.raises(TaggerError, match="head of a SetFit checkpoint"):
+            plan_labels(registry, version, 20)
     monkeypatch.setattr(label_plan, "measure_learning_curve", measure_learning_curve)
     few = [plan.gain for plan in plan_labels(registry, version, 20)[0] if plan.labels < 5]
     assert few == [None] * len(few) != []
