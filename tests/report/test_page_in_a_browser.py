@@ -143,6 +143,8 @@ def test_keys_theme_and_links(page):
     click(page, "#review a")
     assert page.switch_to.active_element.find_element(By.CSS_SELECTOR, ".title").text == "Hazel"
     assert text(page, "#count") == "68 papers"
+    page.back()
+    WebDriverWait(page, 10).until(lambda _: text(page, "#count") == "1 of 68 papers")
     assert page.get_log("browser") == []
 
 
