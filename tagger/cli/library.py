@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,6 @@ import typer
 from tagger.cli import options, output
 
 if TYPE_CHECKING:
-    from tagger.papers import TaggedPaper
     from tagger.report import LibraryEntry
     from tagger.taxonomy import Taxonomy
 
@@ -172,7 +172,9 @@ def retag(
     changes = [
         (one.title, gained, lost)
         for one, other in zip(done.before, done.after, strict=True)
-        for gained, lost in [(_names(other) - _names(one), _names(one) - _names(other))]
+        # A tag that was renamed since is neither lost nor gained.
+        for earlier, now in [(_names(loaded.taxonomy.read(one.tags)), _names(other.tags))]
+        for gained, lost in [(now - earlier, earlier - now)]
         if gained or lost
     ]
     gains, losses = Counter[str](), Counter[str]()
@@ -221,8 +223,8 @@ def _entries(
     )
 
 
-def _names(paper: TaggedPaper) -> set[str]:
-    return {f"{facet}/{tag}" for facet, tags in paper.tags.items() for tag in tags}
+def _names(tags: Mapping[str, Iterable[str]]) -> set[str]:
+    return {f"{facet}/{tag}" for facet, names in tags.items() for tag in names}
 
 
 def _print_entry(one: LibraryEntry) -> None:

@@ -31,6 +31,7 @@ from tagger.errors import TaggerError
 from tagger.model import ReviewRule, load_model
 from tagger.papers import Library, Paper, TaggedPaper, collect_papers, merge_duplicates
 from tagger.tagging import Arrivals, retag_library
+from tagger.taxonomy import Facet, Tag, Taxonomy
 
 RULE = ReviewRule()
 WEEKS = {
@@ -297,7 +298,7 @@ def test_corrections_show_in_every_command_and_survive_a_new_model(root, label_f
     )
     assert done.stdout.splitlines()[-1] == "papers: 0"
     done = run("library", "export", "library", "-o", "out", "--tag", "field/law", "paper", code=0)
-    written = {file.name for file in (root / "out").iterdir() if file.is_file()}
+    written = {file.name for file in (root / "out").glob("[!.]*") if file.is_file()}
     assert all(f"out/{name}" in done.stdout for name in written)
     exported = json_lines(root / "out" / "tags.jsonl")
     assert "First paper" in [row["title"] for row in exported if row["tags"]["kind"] == ["study"]]
@@ -397,6 +398,21 @@ def test_a_new_model_says_what_changes(root):
     assert {one["title"]: ({*one["gained"]}, {*one["lost"]}) for one in done["changes"]} == expected
     assert sum(done["gained"].values()) == sum(len(gained) for gained, _ in expected.values())
     assert json.loads(run(*retag).stdout)["papers"] == 0
+
+
+def test_a_tag_that_was_renamed_is_neither_gained_nor_lost(root):
+    given = {f"kind/{tag}" for row in rows().values() for tag in row["tags"]["kind"]}
+    kind, *others = small_taxonomy().facets
+    tags = [
+        Tag(name=f"new-{tag.name}", definition=tag.definition, replaces=(tag.name,))
+        for tag in kind.tags
+    ]
+    facet = Facet(name=kind.name, definition=kind.definition, exclusive=True, tags=tags)
+    folder = save_tiny_model(root / "renamed", Taxonomy(name="small", facets=(facet, *others)))
+    done = json.loads(run("library", "retag", "library", "-m", folder, "--json").stdout)
+    assert done["papers"] == 4
+    assert given
+    assert not given & done["lost"].keys()
 
 
 def damage(path):
