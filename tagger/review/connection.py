@@ -25,6 +25,7 @@ URL_VARIABLE = "LABEL_STUDIO_URL"
 KEY_VARIABLE = "LABEL_STUDIO_API_KEY"
 FILE_VARIABLE = "LABEL_STUDIO_API_KEY_FILE"
 _REPEAT = "Run the same command again: it continues where it stopped"
+PULLED_STAYS = "the answers that were pulled are still in the label folder"
 _CHECK_ADDRESS = f"Run the same command again; if that does not help, check {URL_VARIABLE}"
 
 
@@ -98,7 +99,9 @@ class Connection:
                 f"Create a new token under Account & Settings and set {KEY_VARIABLE}",
             ),
             403: (f"this account lacks the permission in Label Studio ({_detail(body)})", None),
-            404: (f"Label Studio has no {subject or 'page at this address'}", None),
+            404: (f"Label Studio has no {subject}", f"If it was deleted: {PULLED_STAYS}")
+            if subject
+            else ("there is no Label Studio at this address", f"Check {URL_VARIABLE}"),
             429: ("Label Studio receives too many requests", _REPEAT),
         }
         if status in explained:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.papers import Paper
-from tagger.review.connection import Connection
+from tagger.review.connection import PULLED_STAYS, Connection
 from tagger.review.interface import (
     SETTLE,
     VERDICTS,
@@ -340,7 +340,8 @@ def open_project(
         raise TaggerError(
             f"there is no project '{title}'",
             path=connection.url,
-            hint="'tagger review push' creates it",
+            hint="'tagger review push' creates it. If it was renamed: give its new title with "
+            f"--project. If it was deleted: {PULLED_STAYS}",
         )
     if not found:
         return _create(connection, taxonomy, title)

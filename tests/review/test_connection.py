@@ -4,10 +4,11 @@ import threading
 from types import ModuleType
 
 import pytest
+from fake_label_studio import FakeLabelStudio
 
 from tagger._util.web import find_token, make_client
 from tagger.errors import TaggerError
-from tagger.review import Connection, connect
+from tagger.review import Connection, connect, open_project
 
 KEY = "0" * 40
 
@@ -55,6 +56,21 @@ def test_a_server_of_another_kind_is_recognized(stranger, content, key):
     with pytest.raises(TaggerError) as caught:
         Connection(url, key)
     assert "\n" not in str(caught.value)
+
+
+def test_another_program_is_not_called_label_studio(stranger):
+    url, handler = stranger
+    handler.failures = [404] * 9
+    with pytest.raises(TaggerError, match="there is no Label Studio at this address"):
+        Connection(url, KEY)
+
+
+@pytest.mark.parametrize("name", [None, "Spring", "99"])
+def test_of_a_project_that_is_gone_the_pulled_answers_are_said_to_be_safe(taxonomy, name):
+    with FakeLabelStudio().running() as server:
+        connection = Connection(server.url, KEY)
+        with pytest.raises(TaggerError, match="label folder"):
+            open_project(connection, taxonomy, name)
 
 
 @pytest.mark.parametrize(
