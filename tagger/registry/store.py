@@ -39,6 +39,7 @@ _STORE_FOLDER = "mlruns"
 _DATABASE = "mlflow.db"
 _ARTIFACTS = "artifacts"
 _TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+_REGISTRY_VARIABLE = "MLFLOW_REGISTRY_URI"
 _START_TAG = "mlflow.tagger.start"
 _LONGEST_REASON = 300
 _REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED")
@@ -125,22 +126,28 @@ class Store:
     def current(self) -> Iterator[None]:
         """Make MLflow's fluent API use this store within the block, one thread at a time.
 
-        MLflow writes the tracking URI into the environment; it is restored afterwards.
+        MLflow writes both URIs into the environment; it is restored afterwards.
         """
         import mlflow
 
+        names = (_TRACKING_VARIABLE, _REGISTRY_VARIABLE)
         with _FLUENT:
-            before = os.environ.get(_TRACKING_VARIABLE)
-            if before == self.tracking_uri == mlflow.get_tracking_uri():
+            before = {name: os.environ.get(name) for name in names}
+            uris = {*before.values(), mlflow.get_tracking_uri(), mlflow.get_registry_uri()}
+            if uris == {self.tracking_uri}:
                 yield
                 return
             mlflow.set_tracking_uri(self.tracking_uri)
+            mlflow.set_registry_uri(self.tracking_uri)
             try:
                 yield
             finally:
                 mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
-                if before is not None:
-                    os.environ[_TRACKING_VARIABLE] = before
+                mlflow.set_registry_uri(None)  # type: ignore[arg-type]
+                for name, uri in before.items():
+                    os.environ.pop(name, None)
+                    if uri is not None:
+                        os.environ[name] = uri
 
     @contextmanager
     def run(

@@ -108,6 +108,14 @@ def test_a_server_that_does_not_answer_is_reported(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+def test_a_registry_of_other_programs_is_neither_used_nor_changed(registry, log, monkeypatch):
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "sqlite:///other.db")
+    version = log()
+    assert registry.load(version).name == version.name
+    assert os.environ["MLFLOW_REGISTRY_URI"] == "sqlite:///other.db"
+    assert not Path("other.db").exists()
+
+
 def test_two_trainings_end_at_once_in_a_new_store(registry, label_folder, saved_model):
     shutil.rmtree("mlruns")
     both = [log_in_a_fork(label_folder, saved_model, seed) for seed in range(2)]
