@@ -195,6 +195,13 @@ class Store:
                 found = client.get_experiment_by_name(name)
                 if found is None:
                     raise error
+        if found.lifecycle_stage == "deleted":
+            restore = f"mlflow experiments restore --experiment-id {found.experiment_id}"
+            raise TaggerError(
+                f"the experiment '{name}' was deleted in MLflow",
+                path=self.place,
+                hint=f"Restore it: {_TRACKING_VARIABLE}={self.place} {restore}",
+            )
         return str(found.experiment_id)
 
     def unusable(self, error: Exception) -> TaggerError:

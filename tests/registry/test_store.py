@@ -116,6 +116,18 @@ def test_a_registry_of_other_programs_is_neither_used_nor_changed(registry, log,
     assert not Path("other.db").exists()
 
 
+def test_a_training_says_before_it_begins_that_its_experiment_was_deleted(registry):
+    check_writable(registry)
+    with registry.store.reading() as client:
+        experiment = client.get_experiment_by_name("tagger").experiment_id
+        client.delete_experiment(experiment)
+        with pytest.raises(TaggerError, match="'tagger' was deleted in MLflow") as caught:
+            check_writable(registry)
+        assert f"mlflow experiments restore --experiment-id {experiment}" in caught.value.hint
+        client.restore_experiment(experiment)
+    check_writable(registry)
+
+
 def test_two_trainings_end_at_once_in_a_new_store(registry, label_folder, saved_model):
     shutil.rmtree("mlruns")
     both = [log_in_a_fork(label_folder, saved_model, seed) for seed in range(2)]
