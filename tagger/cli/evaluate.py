@@ -50,8 +50,10 @@ def evaluate(
     registry = output.open_registry()
     from tagger.registry import evaluate_models
 
-    if model is None and against is None and registry.challenger():
-        against = "challenger"
+    if model is None and against is None:
+        challenger = registry.challenger()
+        # An alias that was moved by hand may name the same version twice.
+        against = "challenger" if challenger not in (None, registry.champion()) else None
     names = [model or "champion", *([against] if against else [])]
     papers = output.read_texts(texts or [])
     with output.working("Evaluating"):

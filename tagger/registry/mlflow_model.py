@@ -66,7 +66,12 @@ def _signature(model: TaggerModel) -> ModelSignature:
         ParamSpec("effort", DataType.string, "full"),
     ]
     return ModelSignature(
-        inputs=Schema([ColSpec(DataType.string, name) for name in ("title", "abstract")]),
+        inputs=Schema(
+            [
+                ColSpec(DataType.string, "title"),
+                ColSpec(DataType.string, "abstract", required=False),
+            ]
+        ),
         outputs=Schema([*outputs]),
         params=ParamSchema(params),
     )

@@ -27,11 +27,11 @@ class TaggerPyfunc(PythonModel):
     ) -> pd.DataFrame:
         """Return a table of tags, confidences and review decisions, one row per paper.
 
-        ``model_input`` has the columns ``title`` and ``abstract``. ``params`` are
+        ``model_input`` has the column ``title`` and may have ``abstract``. ``params`` are
         ``min_confidence``, ``target_precision`` and ``effort``, as for ``tagger tag``.
         """
         # A missing cell becomes an empty text, not the text "None".
-        texts = model_input[["title", "abstract"]].fillna("")
+        texts = model_input.reindex(columns=["title", "abstract"]).fillna("")
         papers = [Paper(*row) for row in texts.itertuples(index=False, name=None)]
         params = params or {}
         model = self.model.at_effort(params.get("effort", "full"))

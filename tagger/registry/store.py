@@ -61,11 +61,11 @@ class Store:
 
     def __init__(self, tracking_uri: str | None = None) -> None:
         with _FLUENT:
-            uri = tracking_uri or os.environ.get(_TRACKING_VARIABLE)
+            uri = (tracking_uri or os.environ.get(_TRACKING_VARIABLE, "")).strip()
         self.folder = Path.cwd() / _STORE_FOLDER
         own = f"sqlite:///{self.folder / _DATABASE}"
-        self.embedded = uri in (None, "", own, f"sqlite:///{_STORE_FOLDER}/{_DATABASE}")
-        self.tracking_uri = uri if uri and not self.embedded else own
+        self.embedded = uri in ("", own, f"sqlite:///{_STORE_FOLDER}/{_DATABASE}")
+        self.tracking_uri = own if self.embedded else uri
         self._artifacts = (self.folder / _ARTIFACTS).as_uri()
 
     @property
@@ -109,7 +109,14 @@ class Store:
             if not self.exists:
                 self._make()
             self._relocate()
-            yield MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
+            try:
+                client = MlflowClient(self.tracking_uri, registry_uri=self.tracking_uri)
+            except ModuleNotFoundError as error:
+                hint = "Install the Python package that databases of this kind need"
+                raise TaggerError(
+                    f"the MLflow store cannot be used ({error})", path=self.place, hint=hint
+                ) from error
+            yield client
         except (MlflowException, ParseError, SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise self.unusable(error) from error
 
@@ -239,6 +246,9 @@ class Store:
                 "The credentials are missing, wrong, expired or revoked: check "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
             )
+        elif "://" not in self.tracking_uri or self.tracking_uri.startswith("file:"):
+            reason = "it is neither a server nor a database"
+            hint = f"{_TRACKING_VARIABLE} begins with http://, https:// or sqlite:///"
         else:
             hint = (
                 f"Check that the server of {_TRACKING_VARIABLE} answers, then run the same "

@@ -108,7 +108,7 @@ def test_papers_that_get_a_tag_of_too_few_labels_need_review(
     assert of(found.models[0], "kind", "seed").coverage == share(covered, 12)
 
 
-def test_the_command_says_what_is_not_known(log, label_folder):
+def test_the_command_says_what_is_not_known(registry, log, label_folder):
     log()
     done = run("evaluate", "--labels", label_folder, code=0)
     assert "kind: not known on your papers: tagger review push FILES --audit 50" in done.stdout
@@ -122,3 +122,6 @@ def test_the_command_says_what_is_not_known(log, label_folder):
         "evaluate", "--model", "1", "--against", "champion", "--labels", label_folder, code=2
     )
     assert "named twice" in done.stderr
+    registry.set_alias("champion", registry.find("challenger"))
+    moved = ran("evaluate", "--labels", label_folder)
+    assert [model["model"] for model in moved["models"]] == ["tagger/2"]

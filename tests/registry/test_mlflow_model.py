@@ -47,6 +47,8 @@ def test_it_predicts_a_table_as_tagger_does(folder, expected):
         assert row["tagger.reason"] == (decision.review.reason if decision.review else "")
     strict = model.predict(pd.DataFrame(TABLE), params={"min_confidence": 1.0})
     assert strict["tagger.reason"].str.contains("kind: ").all()
+    titles = model.predict(pd.DataFrame({"title": TABLE["title"]}))
+    assert titles.iloc[1].equals(table.iloc[1]), "the second paper has no abstract"
     checked = model.predict(pd.DataFrame(TABLE), params={"target_precision": 0.99})
     assert checked["tagger.review"].all(), "twelve labelled papers are too few for the target"
 

@@ -108,6 +108,22 @@ def test_a_server_that_does_not_answer_is_reported(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("uri", "keyword"),
+    [
+        ("mlruns", "sqlite:///"),
+        ("127.0.0.1:5000", "http://"),
+        ("mssql://user:secret@host/db", "Install the Python package"),
+    ],
+)
+def test_an_address_that_mlflow_cannot_use_is_told(monkeypatch, uri, keyword):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(TaggerError) as caught:
+        Registry().champion()
+    assert keyword in caught.value.hint
+    assert "secret" not in str(caught.value)
+
+
 def test_a_registry_of_other_programs_is_neither_used_nor_changed(registry, log, monkeypatch):
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", "sqlite:///other.db")
     version = log()
