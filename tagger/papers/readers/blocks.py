@@ -46,6 +46,7 @@ _BOLD_ITEM = re.compile(
     r"(?:\s*\([^()]*\)[:.,]?)?\s+(?P<text>\S.*)"
 )
 _ITEM = re.compile(r"(?:[-*+\u2022]|\d{1,3}[.)])\s")
+_NOTE_LINK = re.compile(r"\[\[(?:[^\[\]|]+\|)?([^\[\]|]+)\]\]")
 _TITLE_WITH_LINK = re.compile(r"\[([^\[\]]+)\]\((https?://[^\s()]+)\)")
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)|[\u3002\uff01\uff1f\uff0e]")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
@@ -236,6 +237,8 @@ def _without_marks(line: int, text: str, link: str) -> Block:
     for _ in range(2):  # a link in bold, or bold in a link
         if emphasised := _EMPHASIS.fullmatch(title):
             title = emphasised[2]
+        if noted := _NOTE_LINK.fullmatch(title):
+            title = noted[1]
         if linked := _TITLE_WITH_LINK.fullmatch(title):
             title, link = linked[1], link or linked[2]
     return Block(line, title, link, level)

@@ -56,6 +56,7 @@ _INLINE_TAG = re.compile(
 _BLOCK_TAG = re.compile(
     r"</?(?:p|br|div|h[1-6]|[uo]l|li|abstracttext|jats:p|jats:title)" + _ATTRIBUTES, re.IGNORECASE
 )
+_HEADING = re.compile(r"<jats:title[^<>]{0,99}>\s*abstract\s*</jats:title\s*>", re.IGNORECASE)
 _LABELLED = re.compile(
     r"<abstracttext\b[^<>]{0,99}?\blabel=\"([^\"<>]{0,99})\"[^<>]{0,99}>", re.IGNORECASE
 )
@@ -84,7 +85,7 @@ def clean_marked_up_text(text: str) -> str:
 
 
 def _clean_markup_once(text: str) -> str:
-    labelled = _LABELLED.sub(r" \1: ", clean_text(text))
+    labelled = _LABELLED.sub(r" \1: ", _HEADING.sub(" ", clean_text(text)))
     return _BLOCK_TAG.sub(" ", _INLINE_TAG.sub("", labelled))
 
 

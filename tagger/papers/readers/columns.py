@@ -73,6 +73,10 @@ def has_title(names: Sequence[Any], chosen: Mapping[str, str]) -> bool:
     return _position("title", names, chosen) is not None
 
 
+def has_abstract(names: Sequence[Any], chosen: Mapping[str, str]) -> bool:
+    return _position("abstract", names, chosen) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Positions of the columns of one table, from 0, by the field of a paper."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
-from tagger.papers.readers.columns import HEADER_WITHIN, Columns, has_title
+from tagger.papers.readers.columns import HEADER_WITHIN, Columns, has_abstract, has_title
 from tagger.papers.readers.source import Source
 
 DELIMITERS = (",", "\t", ";", "|")
@@ -107,7 +107,8 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
     if not source.is_short:
         records.pop()
     for number, header in enumerate(map(_without_trailing_blanks, records[:HEADER_WITHIN])):
-        if len(header.cells) < 2 or not has_title(header.cells, source.columns):
+        names = header.cells, source.columns
+        if len(header.cells) < 2 or not (has_title(*names) or has_abstract(*names)):
             continue
         rows = [_without_surplus(row, header) for row in records[number + 1 :]]
         if any(len(name) > _MAX_COLUMN_NAME for name in header.cells):

@@ -21,7 +21,6 @@ from tagger.papers.readers.blocks import (
     count_words,
     is_date,
 )
-from tagger.papers.readers.cleaning import clean_text
 from tagger.papers.readers.identifiers import written_identifiers
 from tagger.papers.readers.page_parts import AUTHORS, ONE_NAME, part_of
 from tagger.papers.readers.records import Notice, make_paper, shortened
@@ -45,6 +44,10 @@ _LICENCE = re.compile(
     re.IGNORECASE,
 )
 """Data sets often come with a licence, which has headings and paragraphs, too."""
+_CLOSING = re.compile(
+    r"(?:let me know|would you like|feel free|happy reading|see you (?:next|soon|tomorrow))\b",
+    re.IGNORECASE,
+)
 MAX_TITLE = 300
 """Characters. The longest of 210 titles measured has 169."""
 _MAX_HEADING = 5
@@ -58,7 +61,7 @@ Pair = tuple[Block, Block | None]
 
 def recognise(source: Source) -> bool:
     """Recognise a digest page by its blocks: titles, at least half of them with an abstract."""
-    head = source.head
+    head = "\n".join(source.head.splitlines())
     if source.is_folder or _LICENCE.search(head[:2000]):
         return False
     lines = [line for line in head.splitlines() if line.strip()]
@@ -119,8 +122,8 @@ def papers_of_pairs(pairs: Iterable[Pair], source: Source) -> Iterator[Paper | T
         yield make_paper(
             source,
             title.line,
-            [clean_text(title.text)],
-            [clean_text(abstract.text)] if abstract else [],
+            [title.text],
+            [abstract.text] if abstract else [],
             written_identifiers(title.link),
         )
 
@@ -170,7 +173,7 @@ def _pairs(entries: Sequence[Block]) -> Iterator[Pair]:
 
 
 def _headings(pairs: Sequence[Pair]) -> list[Block]:
-    """Return the titles without abstract that are headings of sections, or introduce a list.
+    """Return the titles without abstract that are headings, introduce a list, or say goodbye.
 
     On a page with sections, the first title is a heading, and the others are as short as headings.
     If the titles of all abstracts are labelled, or none of them is a heading of Markdown, others
@@ -187,6 +190,7 @@ def _headings(pairs: Sequence[Pair]) -> list[Block]:
         and title.label != "title"
         and (
             title.text.endswith(":")
+            or _CLOSING.match(title.text)
             or are_labelled
             or (title.level and levels == {0})
             or (next_abstract and has_sections and _is_short(title))

@@ -45,6 +45,8 @@ def test_latex_and_html_are_converted(raw, clean):
     ("raw", "clean"),
     [
         ("&lt;i&gt;E. coli&lt;/i&gt; and CO<sub>2</sub>", "E. coli and CO2"),
+        ("<jats:title>Abstract</jats:title>\n<jats:p>One.</jats:p>", "One."),
+        ("<jats:title>Methods</jats:title><jats:p>One.</jats:p>", "Methods One."),
         ("<jats:p>One.</jats:p><jats:p>Two, <jats:italic>too</jats:italic>.", "One. Two, too."),
         ('<span class="nocase">BERT</span><br/>again', "BERT again"),
         (r"{\textless}p{\textgreater}One", "One"),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.errors import TaggerError
-from tagger.papers import Paper
+from tagger.papers import Paper, read_papers
 from tagger.papers.readers import delimited
 from tagger.papers.readers.delimited import DELIMITERS, read_records
 
@@ -67,6 +67,15 @@ def test_chosen_columns_precede_default_ones():
     assert not delimited.recognise(source("Titel;Jahr\nA;2020\n"))
     with pytest.raises(TaggerError, match=r"no column 'Kurz'.*columns are: 'Titel', 'Title'"):
         list(delimited.read(source(content, abstract="Kurz")))
+
+
+def test_a_table_whose_titles_have_another_name_is_not_read_as_a_page(tmp_path):
+    table = tmp_path / "export.csv"
+    rows = [f"{title},{title} is told in {'many ' * 30}words." for title in ("Tides", "Ebbs")]
+    table.write_text("\n".join(["Name,Abstract", *rows]), encoding="utf-8")
+    with pytest.raises(TaggerError, match="'Name', 'Abstract'") as caught:
+        list(read_papers(table))
+    assert "--column title=NAME" in caught.value.hint
 
 
 def test_a_cell_may_be_longer_than_the_limit_of_the_csv_module():

@@ -197,3 +197,31 @@ def test_items_of_a_list_with_a_bold_title_are_papers(tmp_path):
     assert papers[0].abstract.endswith("no longer changes.")
     assert papers[2].title == "A Title Above a List"
     assert "cost time and money" in papers[2].abstract
+
+
+def test_a_paper_of_which_letters_cannot_be_read_is_named(tmp_path):
+    place, problems = tmp_path / "page.txt", []
+    text = page("Na\u00efve Tides", "Quiet Experts", header="")
+    place.write_bytes(text.encode("cp1252"))
+    assert [paper.title for paper in read_papers(place, problems.append)] == ["Quiet Experts"]
+    assert [problem.line for problem in problems] == [1]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_a_first_title_with_a_colon_is_no_field_whatever_the_line_ends(newline):
+    text = page("TideNet: Routing Tokens at Sea", "Ebbs", header="").replace("\n", newline)
+    assert digest.recognise(source(text))
+
+
+@pytest.mark.parametrize("closing", ["Let me know if you want more!", "See you next week"])
+def test_a_closing_sentence_is_named_and_is_no_paper(closing):
+    text = f"{page('Naive Tides', 'Quiet Experts')}\n\n{closing}\n"
+    *papers, notice = digest.read(source(text))
+    assert [paper.title for paper in papers] == ["Naive Tides", "Quiet Experts"]
+    assert closing in str(notice)
+
+
+@pytest.mark.parametrize("title", ["[[Quiet Experts]]", "## [[reading/quiet|Quiet Experts]]"])
+def test_a_title_that_links_to_a_note_has_no_brackets(title):
+    papers = digest.read(source(page(title, "Tides")))
+    assert [paper.title for paper in papers] == ["Quiet Experts", "Tides"]
