@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -81,6 +81,23 @@ def read_options(
         # A process for each encoder would take longer to start than the training.
         os.environ.setdefault("TAGGER_JOBS", "1")
     return options
+
+
+def part(options: Namespace, name: str, measure: Callable[[], object]) -> Any:
+    """Measure a part of an experiment, once for each state: what was interrupted goes on from here.
+
+    The figures are returned as JSON has them, with names as keys.
+    """
+    state = options.state
+    path = options.cache / "parts" / f"{state['tagger']}-{state['script']}" / f"{name}.json"
+    if not (state["tagger"] and path.exists()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".tmp")
+        unfinished.write_text(json.dumps(measure()), encoding="utf-8")
+        unfinished.replace(path)
+    figures = json.loads(path.read_text(encoding="utf-8"))
+    print(name, json.dumps(figures), flush=True)
+    return figures
 
 
 def write_result(options: Namespace, name: str, figures: object, table: str) -> None:

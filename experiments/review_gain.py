@@ -3,8 +3,8 @@
 A model is trained on the written seed labels. Then it is updated with 0, 20, 40, 80 and 160
 reviewed papers, as ``tagger train --heads-only`` updates the model that ships with tagger: the
 encoder stays, the heads are fitted again. With 80 and 160 papers, it is also trained anew, encoder
-and all, on seed labels and reviewed papers together. The reviewed papers are those of
-labels/real.jsonl that were sampled at random; their abstracts are in ../shared. In each of five
+and all, on seed labels and reviewed papers together, in three orders. The reviewed papers are those
+of labels/real.jsonl that were sampled at random; their abstracts are in ../shared. In each of five
 orders, half of them can be reviewed and the others are the test papers. A strategy picks 20 papers
 a round. Negative flips are test papers whose tags were all right before the first review and are
 not any more.
@@ -14,15 +14,15 @@ not any more.
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from gold import settings_of, some
-from record import ROOT, published_papers, read_options, write_result
+from record import ROOT, part, published_papers, read_options, write_result
 
 from tagger._util.arrays import Booleans
 from tagger.evaluation import evaluate, predict_labels
@@ -46,6 +46,8 @@ STRATEGIES = ("random", "uncertainty")
 TRAINED_ANEW = "random, trained anew"
 FIGURES = {"contribution": "accuracy", "domain": "micro_f1"}
 FLIPS = "negative flips"
+Figures = dict[str, dict[str, float]]
+"""The figures by the number of reviewed papers."""
 
 
 def base_model(
@@ -158,32 +160,31 @@ def split(real: list[Label], taxonomy: Taxonomy, order: int) -> tuple[list[Label
 
 
 def main() -> None:
-    options = read_options(__doc__, in_process=True, orders=(5, 1), papers=(160, 20))
+    options = read_options(__doc__, in_process=True, orders=(5, 1), anew=(3, 1), papers=(160, 20))
     store = LabelStore(ROOT / "labels", published_papers())
     snapshot = store.snapshot()
     seeds = some([label for label in snapshot.labels if not label.arrived], options.quick)
     real = some([label for label in snapshot.labels if label.audited], options.quick)
     settings = settings_of(options.quick)
     base = base_model(seeds, snapshot.taxonomy, settings, options.cache / "review_gain")
-    found: dict[str, list[dict[int, dict[str, float]]]] = defaultdict(list)
+    taxonomy = snapshot.taxonomy
+    found: dict[str, list[Figures]] = defaultdict(list)
     for order in range(options.orders):
         for strategy in STRATEGIES:
-            found[strategy].append(
-                simulate(base, real, snapshot.taxonomy, strategy, order, options)
-            )
-            print(order, strategy, json.dumps(found[strategy][-1]), flush=True)
-    for order in range(options.orders):
-        found[TRAINED_ANEW].append(train_anew(base, seeds, real, snapshot.taxonomy, order, options))
-        print(order, TRAINED_ANEW, json.dumps(found[TRAINED_ANEW][-1]), flush=True)
+            work = partial(simulate, base, real, taxonomy, strategy, order, options)
+            found[strategy].append(part(options, f"{order} {strategy}", work))
+    for order in range(options.anew):
+        work = partial(train_anew, base, seeds, real, taxonomy, order, options)
+        found[TRAINED_ANEW].append(part(options, f"{order} {TRAINED_ANEW}", work))
     write_result(options, "review_gain", found, table(found, len(seeds), len(real)))
 
 
-def table(found: dict[str, list[dict[int, dict[str, float]]]], seeds: int, papers: int) -> str:
+def table(found: dict[str, list[Figures]], seeds: int, papers: int) -> str:
     counts = list(found[STRATEGIES[0]][0])
     lines = [f"| reviewed papers | {' | '.join(map(str, counts))} |"]
     lines.append("|---" * (len(counts) + 1) + "|")
     for strategy, orders in found.items():
-        for name in orders[0][max(orders[0])]:
+        for name in orders[0][counts[-1]]:
             # Of papers that a strategy chose, an update's own figures are too low.
             if "macro" in name or (strategy == "uncertainty" and name.startswith("own")):
                 continue
@@ -199,7 +200,8 @@ def table(found: dict[str, list[dict[int, dict[str, float]]]], seeds: int, paper
             "",
             f"A model of {seeds} seed labels, updated with reviewed papers, or trained anew with "
             "them in two folds; means and standard deviations "
-            f"over {len(found['random'])} orders, measured on half of {papers} papers "
+            f"over {len(found['random'])} orders ({len(found[TRAINED_ANEW])} where trained anew), "
+            f"measured on half of {papers} papers "
             "that were sampled at random. 'own': the figures of the update itself, on the reviewed "
             "papers. Negative flips: papers that were right before the first review and are wrong "
             "now, in at least one facet. Settings were chosen on a part of these papers.",
