@@ -59,7 +59,8 @@ def read_options(
 
     Returns
     -------
-    The options, with ``output`` and ``cache`` (folders) and ``state``, see :func:`state_of`.
+    The options, with ``output`` and ``cache`` (folders), ``sizes`` (the values of these numbers),
+    and ``state``, see :func:`state_of`.
     """
     parser = parser or ArgumentParser()
     parser.description, parser.formatter_class = description, RawDescriptionHelpFormatter
@@ -73,6 +74,7 @@ def read_options(
     for name, pair in sizes.items():
         if getattr(options, name) is None:
             setattr(options, name, pair[options.quick])
+    options.sizes = [getattr(options, name) for name in sizes]
     options.output = options.output or (SCRATCH / "results" if options.quick else RESULTS)
     options.cache = (SCRATCH if options.quick else Path(__file__).parent) / "cache"
     options.output.mkdir(parents=True, exist_ok=True)
@@ -84,12 +86,13 @@ def read_options(
 
 
 def part(options: Namespace, name: str, measure: Callable[[], object]) -> Any:
-    """Measure a part of an experiment, once for each state: what was interrupted goes on from here.
+    """Measure a part of an experiment once for each state and sizes, also if it was interrupted.
 
     The figures are returned as JSON has them, with names as keys.
     """
     state = options.state
-    path = options.cache / "parts" / f"{state['tagger']}-{state['script']}" / f"{name}.json"
+    key = "-".join(map(str, (state["tagger"], state["script"], *options.sizes)))
+    path = options.cache / "parts" / key / f"{name}.json"
     if not (state["tagger"] and path.exists()):
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".tmp")

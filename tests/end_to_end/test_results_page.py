@@ -91,13 +91,14 @@ def test_a_result_of_one_process_is_older_only_after_a_change_of_a_file_that_it_
 def test_an_interrupted_experiment_does_not_repeat_its_parts_unless_the_state_differs(tmp_path):
     measured = []
 
-    def part(tagger):
+    def part(tagger, papers=160):
         state = {"tagger": tagger, "script": "1"}
-        options = Namespace(cache=tmp_path, state=state)
+        options = Namespace(cache=tmp_path, state=state, sizes=[papers])
         return record.part(options, "0 random", lambda: {20: measured.append(tagger) or 0.5})
 
     assert [part(tagger) for tagger in ("1", "1", "2", None, None)] == [{"20": 0.5}] * 5
-    assert measured == ["1", "2", None, None]
+    part("1", papers=20)
+    assert measured == ["1", "2", None, None, "1"]
 
 
 def test_every_table_of_the_page_is_run_by_make_results():

@@ -71,7 +71,7 @@ def test_chosen_columns_precede_default_ones():
 
 def test_a_table_whose_titles_have_another_name_is_not_read_as_a_page(tmp_path):
     table = tmp_path / "export.csv"
-    rows = [f"{title},{title} is told in {'many ' * 30}words." for title in ("Tides", "Ebbs")]
+    rows = [f"{title},We study {'many ' * 30}harbours." for title in ("Tides", "Ebbs")]
     table.write_text("\n".join(["Name,Abstract", *rows]), encoding="utf-8")
     with pytest.raises(TaggerError, match="'Name', 'Abstract'") as caught:
         list(read_papers(table))
