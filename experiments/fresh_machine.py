@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import httpx
-from record import ROOT, read_options, write_result
+from record import IMPORTS, ROOT, read_options, write_result
 from review_keys import review_page
 
 
@@ -54,9 +54,10 @@ def main() -> None:
         environment = {
             name: value
             for name, value in os.environ.items()
-            if name not in ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+            if name not in ("VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
         }
         environment |= {
+            "PYTHONPATH": str(IMPORTS),
             "PIP_CACHE_DIR": str(caches / "pip"),
             "TAGGER_CACHE": str(caches / "tagger"),
         }

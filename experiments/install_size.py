@@ -47,7 +47,7 @@ def measure(requirements: list[str]) -> dict[str, float]:
 
 
 def main() -> None:
-    options = read_options(__doc__)
+    options = read_options(__doc__, in_process=True)
     # SetFit and PyTorch are a download of more than a gigabyte.
     names = list(INSTALLATIONS)[: 1 if options.quick else None]
     found = {name: measure(INSTALLATIONS[name]) for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
@@ -21,6 +22,8 @@ from tagger.papers import Paper, merge_duplicates, read_papers
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 RESULTS = Path(__file__).parent / "results"
+IMPORTS = Path(__file__).parent / "imports"
+"""The folder of a module that notes what a process imports."""
 READERS = "papers/readers"
 """The folder of ``tagger/`` whose work is recorded by what it gives, see :func:`papers_read`."""
 SCRATCH = Path(tempfile.gettempdir()) / "tagger-experiments"
@@ -51,8 +54,8 @@ def read_options(
     parser:
         A parser with options that only this experiment has.
     in_process:
-        Whether the experiment runs no command of tagger: its result then depends only on the files
-        of ``tagger/`` that this process loads, and on the papers that its readers give.
+        Whether the experiment runs no command of tagger: its result then depends not on the files
+        of the readers, but on the papers that they give.
     sizes:
         Numbers that say how much is measured: the usual one, and the one of ``--quick``. Each
         becomes an option.
@@ -79,6 +82,7 @@ def read_options(
     options.cache = (SCRATCH if options.quick else Path(__file__).parent) / "cache"
     options.output.mkdir(parents=True, exist_ok=True)
     options.state, options.in_process = state_of(Path(sys.argv[0])), in_process
+    note_imports()
     if options.quick:
         # A process for each encoder would take longer to start than the training.
         os.environ.setdefault("TAGGER_JOBS", "1")
@@ -105,10 +109,10 @@ def part(options: Namespace, name: str, measure: Callable[[], object]) -> Any:
 
 def write_result(options: Namespace, name: str, figures: object, table: str) -> None:
     """Write ``NAME.json``, with the state that was measured, and the table ``NAME.md``."""
-    state = {**options.state}
+    state = {**options.state, "files": loaded_files(options.in_process)}
+    state["folders"] = tagger_folders(state["files"])
     if options.in_process:
-        state |= {"in_process": True, "files": loaded_files(), "papers": papers_read()}
-        state["folders"] = tagger_folders(state["files"])
+        state |= {"in_process": True, "papers": papers_read()}
     content = json.dumps({"state": state, "figures": figures}, indent=1)
     (options.output / f"{name}.json").write_text(content + "\n", encoding="utf-8")
     (options.output / f"{name}.md").write_text(table.rstrip() + "\n", encoding="utf-8")
@@ -135,12 +139,21 @@ def state_of(script: Path) -> dict[str, Any]:
     }
 
 
+def note_imports() -> None:
+    """Let all processes started from now on note the modules of tagger that they import."""
+    descriptor, os.environ["TAGGER_IMPORTS"] = tempfile.mkstemp(prefix="tagger-imports-")
+    os.close(descriptor)
+    atexit.register(Path(os.environ["TAGGER_IMPORTS"]).unlink)
+    paths = filter(None, (os.environ.get("PYTHONPATH"), str(IMPORTS)))
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+
+
 def environment_of_tagger() -> dict[str, str]:
     """Return the environment of a process that runs this checkout, without caches and servers."""
     return {
         **{name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"},
         "TAGGER_CACHE": "off",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{IMPORTS}",
     }
 
 
@@ -182,30 +195,38 @@ def tagger_folders(files: Collection[str] | None = None) -> dict[str, str]:
     }
 
 
-def loaded_files() -> list[str]:
-    """Return the modules of ``tagger/`` that this process has loaded, but for the readers.
+def loaded_files(but_readers: bool = False) -> list[str]:
+    """Return the files of ``tagger/`` that this process, and those it started, have used.
 
-    The files of the model that ships are always among them.
+    These are the modules that were loaded, with what is no module in their folders, and the model
+    that ships; without those of the readers, if asked.
     """
     root = ROOT / "tagger"
-    loaded = [each for name, each in sys.modules.items() if name.partition(".")[0] == "tagger"]
-    paths = [Path(module.__file__).relative_to(root) for module in loaded if module.__file__]
-    paths += [path.relative_to(root) for path in (root / "default_model").iterdir()]
-    return sorted(str(path) for path in paths if str(path.parent) != READERS)
+    noted = Path(os.environ["TAGGER_IMPORTS"]).read_text(encoding="utf-8").split()
+    names = {name for name in (*sys.modules, *noted) if name.partition(".")[0] == "tagger"}
+    modules = {ROOT / name.replace(".", "/") for name in names}
+    modules = {path / "__init__" if path.is_dir() else path for path in modules}
+    used = [path.with_suffix(".py") for path in modules]
+    for path in root.rglob("*"):
+        package = next(each for each in path.parents if (each / "__init__.py").exists())
+        if path.suffix not in (".py", ".pyc") and package / "__init__" in modules:
+            used.append(path)
+    found = sorted(path.relative_to(root) for path in used if path.is_file())
+    return [str(path) for path in found if not (but_readers and str(path.parent) == READERS)]
 
 
 def changed_since(state: dict[str, Any]) -> list[str]:
     """Return the folders of ``tagger/`` that a result used and that have changed since.
 
-    If the experiment ran no command, the files that it loaded count, and what the readers give on
-    the data sets.
+    The files that it used count; of the readers, if it ran no command, only what they give on the
+    data sets.
     """
     present = tagger_folders(state.get("files"))
     folders = state.get("folders", {}) if state.get("tagger") else {}
+    if not folders:
+        return sorted(present)
     changed = {name for name, value in folders.items() if present.get(name) != value}
-    if not (folders and state.get("in_process")):
-        changed |= present.keys() - folders.keys()
-    elif state.get("papers") != papers_read():
+    if state.get("in_process") and state.get("papers") != papers_read():
         changed.add(READERS)
     return sorted(changed)
 

@@ -29,8 +29,9 @@ scripts/results.py` collects the tables here. *dev*, *dev2* and *pool* are sets 
 with their tags: 210 of three real digests on language models, 119 of other venues, and 240 sampled
 at random. *Seed labels* are the texts in `labels/seed.jsonl`, which were written for this project.
 Below each table is said on which papers settings were chosen: figures on these are a little too
-good. A table is of an earlier state if a file of `tagger/` that its script used has changed since
-it was measured; of the readers counts what they give on these papers.
+good. A table is of an earlier state if a file of `tagger/` that its script or its commands used has
+changed since it was measured. If it ran no command, of the readers counts what they give on these
+papers.
 """
 
 SECTIONS = {

@@ -1,14 +1,28 @@
 """Results of experiments: what is recorded with them, and what the page says of them."""
 
 import json
+import os
+import subprocess
+import sys
 from argparse import Namespace
+from unittest.mock import patch
 
 import pytest
 import record
 import run_all
 from helpers.scripts import load_script
 
+pytestmark = pytest.mark.usefixtures("imports")
 FOLDERS = {"cli": "1", "model": "1", "papers/readers": "1"}
+
+
+@pytest.fixture
+def imports(tmp_path, monkeypatch):
+    """The file in which processes note what they import."""
+    path = tmp_path / "imports.txt"
+    path.touch()
+    monkeypatch.setenv("TAGGER_IMPORTS", str(path))
+    return path
 
 
 @pytest.fixture
@@ -28,10 +42,11 @@ def page(tmp_path, monkeypatch):
 def measure(folder, name, changes=(), **state):
     """Write a result that was measured before ``changes``, pairs of a folder and its hash."""
     folders = {key: value for key, value in {**FOLDERS, **dict(changes)}.items() if value}
+    before = {"tagger_folders": lambda _files: folders, "papers_read": lambda: state.get("papers")}
     about = {"tagger": "1", "script": "", "commit": "1", "machine": "m", "date": "2026-01-01"}
-    options = Namespace(output=folder, in_process=False, state={**about, "folders": folders})
-    options.state |= state
-    record.write_result(options, name, {}, "| a |")
+    options = Namespace(output=folder, in_process="papers" in state, state={**about, **state})
+    with patch.multiple(record, **before):
+        record.write_result(options, name, {}, "| a |")
 
 
 def test_the_page_names_the_tables_that_are_not_of_the_present_state(page, tmp_path):
@@ -51,17 +66,13 @@ def test_the_page_names_the_tables_that_are_not_of_the_present_state(page, tmp_p
     ("changes", "state", "told"),
     [
         ({}, {}, ""),
-        ({"cli": "0", "old": "1", "model": None}, {}, "`cli`, `model`, `old`."),
+        ({"cli": "0", "old": "1", "model": None}, {}, "`cli`, `old`."),
         ({}, {"tagger": None}, "`cli`, `model`, `papers/readers`."),
         # An experiment that ran no command depends on what it loaded, and on the papers it read.
-        ({"cli": None, "papers/readers": None}, {"in_process": True, "papers": "same"}, ""),
-        ({"cli": "0"}, {"in_process": True, "papers": "same"}, "`cli`."),
-        ({}, {"in_process": True, "papers": "others"}, "`papers/readers`."),
-        (
-            {},
-            {"in_process": True, "papers": "same", "tagger": None},
-            "`cli`, `model`, `papers/readers`.",
-        ),
+        ({"cli": None, "papers/readers": None}, {"papers": "same"}, ""),
+        ({"cli": "0"}, {"papers": "same"}, "`cli`."),
+        ({}, {"papers": "others"}, "`papers/readers`."),
+        ({}, {"papers": "same", "tagger": None}, "`cli`, `model`, `papers/readers`."),
     ],
 )
 def test_below_an_older_table_stands_what_has_changed_since(page, tmp_path, changes, state, told):
@@ -70,22 +81,32 @@ def test_below_an_older_table_stands_what_has_changed_since(page, tmp_path, chan
     assert [line.partition("Changed since: ")[2] for line in lines] == [told]
 
 
-def test_a_result_of_one_process_is_older_only_after_a_change_of_a_file_that_it_loaded(
-    tmp_path, monkeypatch
+@pytest.mark.parametrize("in_process", [True, False])
+def test_a_result_is_older_only_after_a_change_of_a_file_that_it_used(
+    tmp_path, imports, monkeypatch, in_process
 ):
+    monkeypatch.delitem(sys.modules, "tagger.cli.zotero", raising=False)
+    environment = {"PYTHONPATH": f"{record.ROOT}:{record.IMPORTS}", "TAGGER_IMPORTS": str(imports)}
+    command = [sys.executable, "-c", "import tagger.report.page, tagger.papers.readers.ris"]
+    subprocess.run(command, check=True, env={**os.environ, **environment})
     script = tmp_path / "trial.py"
     script.write_text("", encoding="utf-8")
-    options = Namespace(output=tmp_path, in_process=True, state=record.state_of(script))
+    options = Namespace(output=tmp_path, in_process=in_process, state=record.state_of(script))
     record.write_result(options, "trial", {}, "| a |")
     state = record.read_state(tmp_path, "trial") | {"tagger": "1"}
-    assert {"papers", "default_model"} <= state["folders"].keys()
-    assert record.READERS not in state["folders"]
     lines = record._tagger_files()
-    for name, changed in {"papers/paper.py": ["papers"], "report/page.css.j2": []}.items():
+    for name in (
+        "papers/paper.py",
+        "report/page.css.j2",
+        "default_model/model.json",
+        "papers/readers/ris.py",
+        "cli/zotero.py",
+    ):
         edited = [f"edited {line}" if line.endswith(f"\t{name}") else line for line in lines]
         assert edited != lines
         monkeypatch.setattr(record, "_tagger_files", lambda edited=edited: edited)
-        assert record.changed_since(state) == changed
+        counts = name != "cli/zotero.py" and not (in_process and "readers" in name)
+        assert record.changed_since(state) == [name.rpartition("/")[0]] * counts
 
 
 def test_an_interrupted_experiment_does_not_repeat_its_parts_unless_the_state_differs(tmp_path):
