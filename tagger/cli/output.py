@@ -183,7 +183,7 @@ def papers_to_review(read: PaperCollection) -> Sequence[Paper]:
 
 
 def read_pages(
-    files: list[Path], format_name: str | None = None, columns: list[str] | None = None
+    files: Sequence[Path | str], format_name: str | None = None, columns: list[str] | None = None
 ) -> tuple[list[Paper], list[TaggerError]]:
     """Read papers as :func:`collect_pages` does, all of them into memory."""
     read, problems = collect_pages(files, format_name, columns)
@@ -203,12 +203,12 @@ def label_snapshot(folder: Path, places: Sequence[Path], conflicts: ConflictRule
 
 def read_texts(places: Sequence[Path]) -> list[Paper]:
     """Read the papers of files, and of the files in folders, for labels without a text."""
-    files: list[Path] = []
+    from tagger.papers.readers.storage import find_files
+
     for place in places:
         if not place.exists():
             raise TaggerError("no such file or folder", path=place, hint="Check --texts")
-        files += sorted(place.iterdir()) if place.is_dir() else [place]
-    return read_pages([file for file in files if file.is_file()])[0] if files else []
+    return read_pages([file.place for file in find_files([*map(str, places)])])[0]
 
 
 def parse_columns(pairs: list[str]) -> dict[str, str]:
