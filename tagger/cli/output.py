@@ -203,12 +203,10 @@ def label_snapshot(folder: Path, places: Sequence[Path], conflicts: ConflictRule
 
 def read_texts(places: Sequence[Path]) -> list[Paper]:
     """Read the papers of files, and of the files in folders, for labels without a text."""
-    from tagger.papers.readers.storage import find_files
-
     for place in places:
         if not place.exists():
             raise TaggerError("no such file or folder", path=place, hint="Check --texts")
-    return read_pages([file.place for file in find_files([*map(str, places)])])[0]
+    return read_pages(places)[0]
 
 
 def parse_columns(pairs: list[str]) -> dict[str, str]:

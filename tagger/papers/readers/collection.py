@@ -22,7 +22,7 @@ from tagger.papers.paper import Paper
 from tagger.papers.readers.formats import check_reading_options, read_records, recognise
 from tagger.papers.readers.records import Notice, shortened
 from tagger.papers.readers.source import Source
-from tagger.papers.readers.storage import is_local_and_uncompressed, local_file
+from tagger.papers.readers.storage import find_files, is_local_and_uncompressed, local_file
 from tagger.papers.spool import Entries, MapFunction, MergedPapers, PaperSpool
 
 _SHOWN = 5
@@ -155,7 +155,8 @@ def read_papers(
     Parameters
     ----------
     paths:
-        One file or several; ``-`` is standard input. A file that is named twice is read once.
+        One file or several, or folders of files; ``-`` is standard input. A file that is named
+        twice is read once.
     on_error:
         Called with the error of each file and each record that cannot be read, while the others
         are still read. If None, the first error is raised.
@@ -167,8 +168,8 @@ def read_papers(
     Raises
     ------
     TaggerError
-        If a file or a record cannot be read and ``on_error`` is None, or the format or a field of
-        ``columns`` is unknown.
+        If a file or a record cannot be read and ``on_error`` is None, a folder contains no file, or
+        the format or a field of ``columns`` is unknown.
     """
     check_reading_options(format_name, columns or {})
     for place in _places(paths):
@@ -181,8 +182,11 @@ def read_papers(
 
 def _places(paths: str | Path | Iterable[str | Path]) -> list[str]:
     paths = [paths] if isinstance(paths, str | Path) else paths
-    places = (str(path) if "://" in str(path) else str(Path(path)) for path in paths)
-    return list(dict.fromkeys(places))
+    places: list[str] = []
+    for path in paths:
+        is_folder = "://" not in str(path) and Path(path).is_dir()
+        places += [file.place for file in find_files([str(path)])] if is_folder else [str(path)]
+    return list(dict.fromkeys(place if "://" in place else str(Path(place)) for place in places))
 
 
 def _read_file(

@@ -134,9 +134,6 @@ def recognise(source: Source) -> str:
     for name, reader in FORMATS.items():
         if reader.recognise(source):
             return name
-    if source.is_folder:
-        hint = f"Name the files in it, for example {source.path}/*"
-        raise TaggerError("is a folder, not a file", path=source.path, hint=hint)
     if refused := refusal_by_start(source):
         raise refused
     by_name = _BY_SUFFIX.get(source.path.suffix.lower())
