@@ -12,8 +12,8 @@ from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.labels import Contradiction, LabelSnapshot
-    from tagger.registry import TrainedVersion
-    from tagger.training import TrainingSettings
+    from tagger.registry import Registry, TrainedVersion
+    from tagger.training import TrainingResult, TrainingSettings
 
 HeadsOnly = Annotated[
     bool,
@@ -53,6 +53,7 @@ IfChanged = Annotated[
 
 
 def train(
+    context: typer.Context,
     labels: options.Labels = options.LABELS_FOLDER,
     recipe: options.Recipe = options.RECIPE,
     encoder: options.Encoder = options.BUNDLED_ENCODER,
@@ -91,26 +92,25 @@ def train(
     Example: tagger train --labels labels
     """
     registry = output.open_registry()
+    _check_options(context, registry)
     from tagger.labels import LabelStore
     from tagger.registry import train_version
 
     contradictions = output.warn_of_contradictions(LabelStore(labels).all_labels())
     snapshot = output.label_snapshot(labels, texts or [], conflicts)
     if from_setfit:
-        _check_from_setfit(recipe, encoder)
         recipe, encoder = "from-setfit", str(from_setfit)
     settings = training_settings(
         recipe, encoder, max_tokens, epochs, folds, seed, float32=float32, trust_pickle=trust_pickle
     )
-    if heads_only:
-        _check_heads_only(float32, from_setfit)
-    elif registry.champion() is None:
+    if not heads_only and registry.champion() is None:
         _mention_shipped_model(snapshot)
     with output.needs_extra("train"), output.progress() as step:
         trained = train_version(
             registry, snapshot, settings, step, heads_only=heads_only, if_changed=if_changed
         )
-    _warn_of_rare_tags(trained)
+    if trained.result:
+        _warn_of_rare_tags(trained.result)
     _print_version(trained, len(snapshot.labels), contradictions, as_json)
 
 
@@ -145,23 +145,28 @@ def options_of(settings: TrainingSettings) -> list[str]:
     return options
 
 
-def _check_from_setfit(recipe: str, encoder: str) -> None:
-    """Raise a TaggerError if an option asks for another encoder or head than the checkpoint's."""
-    if (recipe, encoder) != (options.RECIPE, options.BUNDLED_ENCODER):
-        raise TaggerError(
-            "--from-setfit cannot be combined with --recipe or --encoder",
-            hint="The checkpoint has an encoder and a head of its own",
-        )
+def _check_options(context: typer.Context, registry: Registry) -> None:
+    """Raise a TaggerError if an option is given that --heads-only or --from-setfit replaces."""
+    from tagger.registry import updates_shipped_model
+
+    if context.params["heads_only"]:
+        kept = ["from_setfit", "recipe", "encoder", "max_tokens", "epochs", "float32"]
+        if (champion := registry.champion()) and not updates_shipped_model(registry, champion):
+            kept += ["folds", "seed"]
+        hint = "Leave out the second: the encoder and the settings of its training are kept"
+        _refuse(context, "--heads-only", kept, hint)
+    if context.params["from_setfit"]:
+        hint = "Leave out --recipe and --encoder: the checkpoint has its own encoder and classifier"
+        _refuse(context, "--from-setfit", ["recipe", "encoder"], hint)
 
 
-def _check_heads_only(float32: bool, from_setfit: Path | None) -> None:
-    """Raise a TaggerError if an option asks for another encoder than the one that is kept."""
-    for option, given in (("--float32", float32), ("--from-setfit", from_setfit)):
-        if given:
-            raise TaggerError(
-                f"--heads-only and {option} cannot be combined",
-                hint="With --heads-only the encoder is not exported again",
-            )
+def _refuse(context: typer.Context, option: str, others: list[str], hint: str) -> None:
+    """Raise a TaggerError if an option is given together with one of the others."""
+    for name in others:
+        source = context.get_parameter_source(name)
+        if source and source.name == "COMMANDLINE":
+            other = name.replace("_", "-")
+            raise TaggerError(f"{option} and --{other} cannot be combined", hint=hint)
 
 
 def _mention_shipped_model(snapshot: LabelSnapshot) -> None:
@@ -182,20 +187,17 @@ def _mention_shipped_model(snapshot: LabelSnapshot) -> None:
         )
 
 
-def _capped(trained: TrainedVersion) -> dict[str, tuple[str, ...]]:
+def _capped(result: TrainingResult) -> dict[str, tuple[str, ...]]:
     """Return the tags with too few labels, by facet."""
-    if trained.result is None:
-        return {}
-    by_facet = trained.result.model.calibrations["whole"]
+    by_facet = result.model.calibrations["whole"]
     return {name: found.capped for name, found in by_facet.items() if found.capped}
 
 
-def _warn_of_rare_tags(trained: TrainedVersion) -> None:
-    by_definition = trained.result.by_definition if trained.result else {}
-    for facet, tags in _capped(trained).items():
-        if facet in by_definition:
+def _warn_of_rare_tags(result: TrainingResult) -> None:
+    for facet, tags in _capped(result).items():
+        if why := result.by_definition.get(facet):
             output.warn(
-                f"{facet}: too few labels to learn from ({by_definition[facet]}); its tags come "
+                f"{facet}: too few labels to learn from ({why}); its tags come "
                 "from their definitions, and papers that get one go to review"
             )
         else:
@@ -221,7 +223,7 @@ def _print_version(
                 "encoders_reused": result.reused,
                 "by_definition": list(result.by_definition),
                 "figures": evaluate_samples(result.out_of_fold),
-                "capped": _capped(trained),
+                "capped": _capped(result),
                 "contradictions": contradictions,
             }
         output.print_json(content)

@@ -87,7 +87,17 @@ def test_too_few_labels_to_keep_to_the_folds_are_refused(grown, tmp_path):
         train(labels, store.taxonomy, settings, tmp_path / "after", source=source)
 
 
-@pytest.mark.parametrize("option", [["--float32"], ["--from-setfit", "checkpoint"]])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--float32"],
+        ["--from-setfit", "checkpoint"],
+        ["--recipe", "contrastive"],
+        ["--encoder", "other"],
+        ["--epochs", 2],
+        ["--max-tokens", 256],
+    ],
+)
 def test_an_option_of_another_encoder_is_refused(label_folder, option):
     refused(
         f"{option[0]} cannot be combined", "train", "--heads-only", *option, cwd=label_folder.parent
@@ -100,6 +110,8 @@ def test_the_command_makes_a_version_on_the_champions_encoder(label_folder, tmp_
     encoder = save_tiny_encoder(tmp_path / "encoder")
     run("train", *QUICK[2:], "--encoder", encoder, cwd=root, code=0)
     add_labels(label_folder, range(3))
+    for option in ("--folds", "--seed"):
+        refused(f"{option} cannot be combined", "train", "--heads-only", option, 3, cwd=root)
     again = run("train", "--heads-only", cwd=root, code=0)
     assert "tagger/2 is now challenger" in again.stdout
     same = run("train", "--heads-only", "--if-changed", cwd=root)
