@@ -21,7 +21,7 @@ from tagger.model import MANIFEST_FILE, TaggerModel, default_cache, load_model, 
 from tagger.registry.tag_run import log_recorded_runs
 from tagger.registry.versions import CHAMPION, MODEL_NAME, Registry
 from tagger.taxonomy import TAXONOMY_FILE
-from tagger.training import TrainingSettings, bundled_encoder
+from tagger.training import bundled_encoder
 
 if TYPE_CHECKING:
     from tagger.papers import Paper
@@ -121,14 +121,9 @@ def find_model_folder(name: str | Path, scratch: Path) -> ModelFolder:
 
 @dataclass(frozen=True, slots=True)
 class ShippedModel(ModelFolder):
-    """The model that ships with tagger, and the settings that it was trained with."""
+    """The model that ships with tagger, and the record of its training."""
 
     record: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def settings(self) -> TrainingSettings:
-        """The settings that it was trained with."""
-        return TrainingSettings(**self.record["settings"])
 
 
 def is_shipped_name(name: str) -> bool:

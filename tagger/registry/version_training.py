@@ -68,9 +68,8 @@ def train_version(
     shipped = None
     if heads_only and (champion is None or updates_shipped_model(registry, champion)):
         shipped, champion = find_shipped_model(), None
-        settings = replace(
-            shipped.settings, folds=settings.folds, seed=settings.seed, encoder_of=shipped.name
-        )
+        kept = {"folds": settings.folds, "seed": settings.seed, "encoder_of": shipped.name}
+        settings = TrainingSettings(**{**shipped.record["settings"], **kept})
     elif champion:
         origin = encoder_origin(registry, champion)
         settings = replace(
