@@ -8,6 +8,7 @@ import re
 import sqlite3
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -179,7 +180,9 @@ class Store:
         tags = resolve_tags({**(tags or {}), **noted, _START_TAG: uuid4().hex})
         began = int(1000 * (time.time() - seconds))
         created = client.create_run(experiment, began, dict(tags), name).info.run_id
-        with mlflow.start_run(created) as run:
+        with warnings.catch_warnings(), mlflow.start_run(created) as run:
+            # They are of deprecations in pandas and in MLflow, which SetFit turns on for all.
+            warnings.simplefilter("ignore")
             # MLflow repeats an unanswered request, though the server may have started a run.
             if not self.embedded:
                 same_start = f"tags.`{_START_TAG}` = '{tags[_START_TAG]}'"

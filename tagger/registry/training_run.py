@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -289,10 +288,7 @@ def log_labels(snapshot: LabelSnapshot) -> None:
             for label in snapshot.labels
         ]
     )
-    with warnings.catch_warnings():
-        # MLflow warns that two of its sources match a folder, and of deprecations in pandas.
-        warnings.simplefilter("ignore")
-        dataset = from_pandas(table, source=str(snapshot.folder), name="labels")
+    dataset = from_pandas(table, source=str(snapshot.folder), name="labels")
     mlflow.log_input(dataset, context="training")
 
 

@@ -32,6 +32,12 @@ def test_an_earlier_version_without_a_rule_of_conflicts_has_its_labels(registry,
     assert training_data(registry, version).labels == trained
 
 
+def test_nothing_is_said_of_deprecations_while_a_run_is_logged(log, recwarn):
+    """Whoever imports SetFit sees all of them."""
+    log()
+    assert not [one.message for one in recwarn if issubclass(one.category, DeprecationWarning)]
+
+
 def test_a_run_holds_the_origin_and_the_figures_of_a_version(registry, log, label_folder):
     version = log(right=0.75)
     store = LabelStore(label_folder)
