@@ -43,7 +43,7 @@ _TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 _REGISTRY_VARIABLE = "MLFLOW_REGISTRY_URI"
 _START_TAG = "mlflow.tagger.start"
 _LONGEST_REASON = 300
-_REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED")
+_CREDENTIALS = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 _PLACES = {
     "experiments": "artifact_location",
     "runs": "artifact_uri",
@@ -223,7 +223,7 @@ class Store:
             reason = "it does not answer: " + exhausted[1].strip("'\"").rsplit(": ", 1)[-1]
         if len(reason) > _LONGEST_REASON:
             reason = reason[:_LONGEST_REASON] + " …"
-        reason = reason.removesuffix(".")
+        reason, code = reason.removesuffix("."), getattr(error, "error_code", None)
         if "database schema" in reason:
             return TaggerError(
                 "the MLflow store was created by another version of MLflow",
@@ -244,11 +244,10 @@ class Store:
                 "The server's certificate is not trusted; if your own authority signed it, set "
                 "MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate of that authority"
             )
-        elif getattr(error, "error_code", None) in _REFUSALS or "error code 401" in reason:
-            hint = (
-                "The credentials are missing, wrong, expired or revoked: check "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-            )
+        elif code == "PERMISSION_DENIED" or "403 Client Error" in reason:
+            hint = f"Ask for this permission there, or use another account: set {_CREDENTIALS}"
+        elif code in ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED") or "error code 401" in reason:
+            hint = f"The credentials are missing, wrong, expired or revoked: check {_CREDENTIALS}"
         elif "://" not in self.tracking_uri or self.tracking_uri.startswith("file:"):
             reason = "it is neither a server nor a database"
             hint = f"{_TRACKING_VARIABLE} begins with http://, https:// or sqlite:///"

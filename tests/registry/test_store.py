@@ -12,6 +12,7 @@ from helpers.tiny_training import log_tiny
 
 from tagger.errors import TaggerError
 from tagger.registry import Registry, check_writable, version_history
+from tagger.registry.store import Store
 
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(["mlflow.pyfunc", "tagger.registry.training_run", "test_store"])
@@ -122,6 +123,15 @@ def test_an_address_that_mlflow_cannot_use_is_told(monkeypatch, uri, keyword):
         Registry().champion()
     assert keyword in caught.value.hint
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "hint"), [(401, "credentials are"), (403, "permission")])
+def test_a_missing_permission_is_not_taken_for_a_wrong_password(status, hint):
+    from mlflow.exceptions import MlflowException, get_error_code
+
+    code = get_error_code(status)
+    error = MlflowException(f"failed with error code {status} != 200", code)
+    assert hint in Store("http://server").unusable(error).hint
 
 
 def test_a_registry_of_other_programs_is_neither_used_nor_changed(registry, log, monkeypatch):
