@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
@@ -102,7 +103,9 @@ def read_record(version: Version, tag: str) -> Record | None:
 
 def _summary(version: Version, run: Run | None) -> VersionSummary:
     # A run may have been deleted in MLflow while its version remains.
-    metrics, params = (run.data.metrics, run.data.params) if run else ({}, {})
+    logged, params = (run.data.metrics, run.data.params) if run else ({}, {})
+    # Other programs may log a figure again, as one that is no number.
+    metrics = {name: value for name, value in logged.items() if isfinite(value)}
     created = datetime.fromtimestamp(version.created / 1000, UTC)
     papers = metric_name("reviewed", "papers", "")
     return VersionSummary(
@@ -110,7 +113,7 @@ def _summary(version: Version, run: Run | None) -> VersionSummary:
         aliases=version.aliases,
         run_id=version.run_id,
         created=created.isoformat(timespec="seconds"),
-        labels=int(metrics.get("labels", 0)),
+        labels=int(params.get("labels", 0)),
         labels_from_review=int(params.get("labels_from_review", 0)),
         parent=params.get("parent", "none"),
         reviewed=read_figures(metrics, metric_name("reviewed", "macro_f1", "")),

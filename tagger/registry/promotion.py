@@ -167,4 +167,5 @@ def _numbers(registry: Registry, client: MlflowClient, tag: str) -> list[int]:
 def _drop_challenger(registry: Registry, version: Version) -> None:
     challenger = registry.challenger()
     if challenger and challenger.number == version.number:
-        registry.delete_alias(CHALLENGER)
+        with registry.store.writing() as client:
+            client.delete_registered_model_alias(registry.model, CHALLENGER)

@@ -73,6 +73,11 @@ class Version:
         """Hash of the labels, taxonomy and settings of its training."""
         return self.tags.get(FINGERPRINT, "")
 
+    @property
+    def foreign(self) -> bool:
+        """Whether another program registered it."""
+        return not self.fingerprint and LABELS not in self.tags
+
 
 class DeletedRunError(TaggerError):
     """The run of a version was deleted for good; its model may still be there."""
@@ -102,7 +107,7 @@ class Registry:
     def find(self, name: str) -> Version:
         """Return the version with a number (``7``, ``tagger/7``), alias or run id.
 
-        Raises a TaggerError if there is no such version or MLflow is not installed.
+        Raises a TaggerError if tagger made no such version or MLflow is not installed.
         """
         if find_spec("mlflow") is None:
             raise TaggerError(
@@ -169,17 +174,16 @@ class Registry:
             return found[0].tags.get(TAXONOMY_NAME) if found else None
 
     def versions(self) -> list[Version]:
-        """Return all versions, oldest first."""
+        """Return all versions that tagger registered, oldest first."""
         if not self.store.exists:
             return []
         with self.store.reading() as client:
             found = client.search_model_versions(f"name = '{self.model}'", max_results=10_000)
             # In a database store, this search returns versions without their aliases.
-            return [
-                _as_version(version, model)
-                for model in client.search_registered_models(f"name = '{self.model}'")
-                for version in sorted(found, key=lambda version: int(version.version))
-            ]
+            models = client.search_registered_models(f"name = '{self.model}'")
+        versions = [_as_version(one, model) for model in models for one in found]
+        own = (version for version in versions if not version.foreign)
+        return sorted(own, key=lambda version: version.number)
 
     def run(self, version: Version) -> Run:
         """Return the MLflow run that trained a version; raise DeletedRunError if it is gone."""
@@ -203,7 +207,7 @@ class Registry:
 
         found: dict[str, Run] = {}
         with self.store.reading() as client:
-            experiments = [each.experiment_id for each in client.search_experiments(ViewType.ALL)]
+            experiments = [e.experiment_id for e in client.search_experiments(ViewType.ALL, 10_000)]
             for start in range(0, len(versions), _RUNS_AT_ONCE):
                 ids = [f"'{v.run_id}'" for v in versions[start : start + _RUNS_AT_ONCE]]
                 condition = f"attributes.run_id IN ({', '.join(ids)})"
@@ -340,11 +344,6 @@ class Registry:
         with self.store.writing() as client:
             client.set_registered_model_alias(self.model, alias, str(version.number))
 
-    def delete_alias(self, alias: str) -> None:
-        """Delete an alias; its version stays."""
-        with self.store.writing() as client:
-            client.delete_registered_model_alias(self.model, alias)
-
     def note(self, version: Version, key: str, value: str) -> None:
         """Set a tag of a version that MLflow's pages do not show.
 
@@ -375,7 +374,10 @@ class Registry:
                 if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     return None
                 raise
-            return _as_version(registered, model)
+        version = _as_version(registered, model)
+        if version.foreign and by_number:
+            raise TaggerError(f"another program registered {version.name}", path=self.store.place)
+        return None if version.foreign else version
 
 
 def out_of_fold_file(facet: str) -> str:

@@ -282,5 +282,10 @@ def test_history_shows_the_origin_of_each_version(registry, log):
         registry.note(registry.find("1"), PROMOTION, spoiled)
         assert version_history(registry)[0].why == ""
     with registry.store.reading() as client:
+        # Other programs can log to the run, too.
+        for name in ("labels", "Reviewed/papers/kind", "expected_review_share"):
+            client.log_metric(first.run_id, name, float("nan"))
         client.delete_run(first.run_id)
-    assert [version.name for version in version_history(registry)] == ["tagger/1", "tagger/2"]
+    found = version_history(registry)
+    assert [version.name for version in found] == ["tagger/1", "tagger/2"]
+    assert (found[0].labels, found[0].reviewed_papers, found[0].review_share) == (48, 36, 0)

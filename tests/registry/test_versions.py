@@ -5,7 +5,7 @@ import pytest
 
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore
-from tagger.registry import encoder_origin, encoder_source, log_training, settings_of
+from tagger.registry import Version, encoder_origin, encoder_source, log_training, settings_of
 
 
 def test_a_version_is_found_by_number_name_alias_and_run(registry, log):
@@ -20,6 +20,19 @@ def test_a_version_is_found_by_number_name_alias_and_run(registry, log):
     log(seed=2)
     aliases = [version.aliases for version in registry.versions()]
     assert aliases == [("champion",), (), ("challenger",)]
+
+
+def test_a_version_of_another_program_is_named_and_never_used(registry, log):
+    with registry.store.writing() as client:
+        client.create_registered_model("tagger")
+        client.create_model_version("tagger", "file:///elsewhere")
+    registry.set_alias("champion", Version(1, "", (), 0, {}))
+    assert registry.versions() == []
+    assert registry.champion() is None
+    with pytest.raises(TaggerError, match="another program registered tagger/1"):
+        registry.find("1")
+    assert log().aliases == ("champion",)
+    assert [version.name for version in registry.versions()] == ["tagger/2"]
 
 
 def test_an_encoder_comes_with_the_inputs_of_its_training(
