@@ -230,7 +230,7 @@ class Store:
                 path=self.place,
                 hint=f"Make a copy, then run: mlflow db upgrade {self.place}",
             )
-        if "readonly database" in str(error):
+        if "readonly database" in str(error) or isinstance(error, PermissionError):
             reason, hint = "it is read-only", "Check that you have write permission"
         elif "database is locked" in str(error):
             reason = "another program is writing to it"

@@ -125,6 +125,11 @@ def test_an_address_that_mlflow_cannot_use_is_told(monkeypatch, uri, keyword):
     assert "secret" not in str(caught.value)
 
 
+def test_files_that_cannot_be_written_are_not_taken_for_a_full_disk():
+    error = PermissionError(13, "Permission denied", "page.html")
+    assert "it is read-only" in Store().unusable(error).problem
+
+
 @pytest.mark.parametrize(("status", "hint"), [(401, "credentials are"), (403, "permission")])
 def test_a_missing_permission_is_not_taken_for_a_wrong_password(status, hint):
     from mlflow.exceptions import MlflowException, get_error_code
