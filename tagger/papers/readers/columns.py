@@ -69,12 +69,8 @@ HEADER_WITHIN = 20
 """The header is expected among this many first rows, since some exports begin with a preamble."""
 
 
-def has_title(names: Sequence[Any], chosen: Mapping[str, str]) -> bool:
-    return _position("title", names, chosen) is not None
-
-
-def has_abstract(names: Sequence[Any], chosen: Mapping[str, str]) -> bool:
-    return _position("abstract", names, chosen) is not None
+def has_column(field: str, names: Sequence[Any], chosen: Mapping[str, str]) -> bool:
+    return _position(field, names, chosen) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
-from tagger.papers.readers.columns import HEADER_WITHIN, Columns, has_abstract, has_title
+from tagger.papers.readers.columns import HEADER_WITHIN, Columns, has_column
 from tagger.papers.readers.source import Source
 
 DELIMITERS = (",", "\t", ";", "|")
@@ -107,8 +107,8 @@ def _looks_like_table(source: Source, delimiter: str) -> bool:
     if not source.is_short:
         records.pop()
     for number, header in enumerate(map(_without_trailing_blanks, records[:HEADER_WITHIN])):
-        names = header.cells, source.columns
-        if len(header.cells) < 2 or not (has_title(*names) or has_abstract(*names)):
+        is_header = (has_column(f, header.cells, source.columns) for f in ("title", "abstract"))
+        if len(header.cells) < 2 or not any(is_header):
             continue
         rows = [_without_surplus(row, header) for row in records[number + 1 :]]
         if any(len(name) > _MAX_COLUMN_NAME for name in header.cells):
@@ -139,7 +139,7 @@ def _find_dialect(source: Source) -> tuple[str, int]:
             rows = _Rows(file, delimiter, strict=False)
             start = islice(_without_blanks(rows), HEADER_WITHIN)
             for number, record in enumerate(start):
-                if has_title(record.cells, source.columns):
+                if has_column("title", record.cells, source.columns):
                     best = (number, -len(record.cells), order)
                     break
                 if number == 0:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
-from tagger.papers.readers.columns import HEADER_WITHIN, Columns, has_title
+from tagger.papers.readers.columns import HEADER_WITHIN, Columns, has_column
 from tagger.papers.readers.source import Source, parsing
 
 _ZIP = b"PK\x03\x04"
@@ -69,7 +69,7 @@ def _find_sheet(content: bytes, source: Source) -> tuple[_Row, Iterator[_Row]]:
             sheet.reset_dimensions()
             rows = _rows_without_blanks(sheet, missing)
             for header in islice(rows, HEADER_WITHIN):
-                if has_title(header[1], source.columns):
+                if has_column("title", header[1], source.columns):
                     return header, rows
                 first = first or header
     if first is None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
-from tagger.papers.readers.columns import Columns, has_title
+from tagger.papers.readers.columns import Columns, has_column
 from tagger.papers.readers.identifiers import mentions
 from tagger.papers.readers.records import Notice
 from tagger.papers.readers.source import Source
@@ -177,7 +177,7 @@ def _find_array(value: Mapping[str, Any], depth: int) -> list[str]:
 
 
 def _has_title(value: Mapping[str, Any]) -> bool:
-    return has_title(list(fields_of(value)), {})
+    return has_column("title", list(fields_of(value)), {})
 
 
 def _total(value: Mapping[str, Any]) -> int:
@@ -192,9 +192,9 @@ def fields_of(value: Mapping[str, Any], depth: int = _DEPTH) -> Mapping[str, Any
     """Return the fields of a paper; those that an API nests are added under the usual names."""
     for key in _WRAPPERS:
         inner = value.get(key)
-        if isinstance(inner, dict) and depth and not has_title(list(value), {}):
+        if isinstance(inner, dict) and depth and not has_column("title", list(value), {}):
             fields = fields_of(inner, depth - 1)
-            if has_title(list(fields), {}):
+            if has_column("title", list(fields), {}):
                 return fields
     added: dict[str, Any] = {}
     index = value.get("abstract_inverted_index")
