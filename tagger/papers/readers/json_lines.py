@@ -25,6 +25,7 @@ _NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
 _DECODER = json.JSONDecoder()
 _KINDS = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 _WRAPPERS = ("data", "message", "attributes", "paper", "_source", "metadata", "bibjson")
+_WRAPPERS += ("info", "content")
 """Fields in which an API puts the fields of a paper."""
 _MOST_ARRAYS = 100
 """Arrays of a broken answer of which the first object is looked at."""
@@ -193,7 +194,9 @@ def fields_of(value: Mapping[str, Any], depth: int = _DEPTH) -> Mapping[str, Any
     for key in _WRAPPERS:
         inner = value.get(key)
         if isinstance(inner, dict) and depth and not has_column("title", list(value), {}):
-            fields = fields_of(inner, depth - 1)
+            # OpenReview writes {"title": {"value": "A"}}.
+            plain = {k: v.get("value", v) if isinstance(v, dict) else v for k, v in inner.items()}
+            fields = fields_of(plain, depth - 1)
             if has_column("title", list(fields), {}):
                 return fields
     added: dict[str, Any] = {}

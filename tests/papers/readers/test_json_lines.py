@@ -89,6 +89,16 @@ def test_a_subtitle_of_crossref_is_part_of_the_title(subtitle, title):
     assert paper.title == title
 
 
+def test_the_fields_that_dblp_and_openreview_nest_are_read():
+    hit = {"@id": "1", "info": {"title": "A", "year": "2024", "doi": "10.5555/A"}}
+    (paper,) = json_lines.read(source(json.dumps({"result": {"hits": {"hit": [hit]}}})))
+    assert (paper.title, paper.identifiers) == ("A", ("doi:10.5555/a",))
+    old = {"id": "x", "content": {"title": "A", "abstract": "one"}}
+    new = {"id": "y", "content": {"title": {"value": "B"}, "abstract": {"value": "two"}}}
+    answer = source(json.dumps({"notes": [old, new], "count": 2}))
+    assert texts(json_lines.read(answer)) == [("A", "one"), ("B", "two")]
+
+
 def test_the_abstracts_of_europe_pmc_are_read():
     result = {"title": "A", "pmid": "1", "abstractText": "<h4>Aim</h4>To look."}
     answer = {"hitCount": 1, "resultList": {"result": [result]}}
