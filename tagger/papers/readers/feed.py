@@ -13,6 +13,7 @@ from tagger.papers.paper import Paper
 from tagger.papers.readers.columns import paper_of_fields
 from tagger.papers.readers.markup import root_element, text_of
 from tagger.papers.readers.source import Source, check_encoding, parsing
+from tagger.papers.readers.unknown import refusal
 
 _ROOTS = ("rss", "feed", "rdf")
 _DOIS = ("arxiv_doi", "prism_doi", "dc_identifier")
@@ -45,6 +46,8 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
         feed = feedparser.parse(io.BytesIO(content))
         broken = feed.get("bozo_exception")
         entries = [_fields(entry) for entry in feed.entries]
+    if not feed.version and not entries:
+        raise refusal(source)  # RDF of another kind, such as Zotero's
     # feedparser ignores small errors, but an incomplete feed would look like a complete one.
     if isinstance(broken, SAXException) and not _END.search(content[-4096:]):
         raise TaggerError(

@@ -2,7 +2,9 @@
 
 import email.message
 import email.policy
+import io
 import json
+import zipfile
 
 import pytest
 
@@ -26,6 +28,13 @@ def read(tmp_path, name, content):
     files = collection.files
     problems += [problem for file in files for problem in file.problems.values()]
     return files[0] if files else None, [*map(described, collection.papers)], problems, collection
+
+
+def packed(name):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, "x")
+    return file.getvalue()
 
 
 def mail(text, subtype="plain"):
@@ -457,6 +466,12 @@ def test_a_title_without_abstract_is_tagged_and_named_once(tmp_path):
             "XML",
         ),
         ("<?xml version='1.0'?>\n<awards><award>x</award></awards>", "<awards>"),
+        (
+            '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:b="b">'
+            f"<b:Article><b:title>{TIDES}</b:title></b:Article></rdf:RDF>",
+            "<rdf>",
+        ),
+        (packed("word/document.xml"), "ZIP archive"),
         (f"title: {TIDES}\nabstract: x\n\ntitle: {BOOKS}\nabstract: y", "YAML"),
         (f"Dear all,\n\n{SHORT}\n\nYours", "no titles with abstracts"),
         (f"Dear user,\n\n{ABOUT} {SHORT}\n\nA note on the data:\n\n{ABOUT}", "no titles"),
