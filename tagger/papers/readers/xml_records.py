@@ -79,6 +79,7 @@ def _texts(record: Element, between: str, paths: Iterable[str]) -> list[str]:
 
 def _text(element: Element, between: str) -> str:
     label = element.get("Label", "").strip()
+    between = between if element.find("Year") is None else " "  # the parts of a date
     text = " ".join(between.join(element.itertext()).split())
     return f"{label}: {text}" if text and label and label != "UNLABELLED" else text
 

@@ -72,6 +72,14 @@ def test_placeholder_abstracts_become_empty(text, is_abstract):
     assert (paper.title, paper.abstract) == ("Not available", text if is_abstract else "")
 
 
+PUBMED = (
+    "<PubmedArticleSet><PubmedArticle><MedlineCitation><Article><ArticleTitle>A</ArticleTitle>"
+    '</Article></MedlineCitation><PubmedData><History><PubMedPubDate PubStatus="entrez">'
+    "<Year>2026</Year><Month>11</Month><Day>3</Day><Hour>6</Hour><Minute>0</Minute>"
+    "</PubMedPubDate></History></PubmedData></PubmedArticle></PubmedArticleSet>"
+)
+
+
 @pytest.mark.parametrize(
     ("content", "day"),
     [
@@ -83,6 +91,7 @@ def test_placeholder_abstracts_become_empty(text, is_abstract):
         ("@a{b, title={A}, year=2026, timestamp={2026-11-03}}", "2026-11-03"),
         ("PMID- 1\nTI  - A\nDP  - 2026 Nov\nCRDT- 2026/11/03 06:00\n", "2026-11-03"),
         ("PMID- 1\nTI  - A\nDP  - 2026 Nov 3\n", "2026-11-03"),
+        (PUBMED, "2026-11-03"),
         ("title,date\nA,2026-11-03\n", "2026-11-03"),
         ("title,date\nA,2026-13-03\n", None),
         (f"TY  - JOUR\nTI  - A\nDA  - 3 Nov {'9' * 20} 10:00:00 +0000\nER  - \n", None),
@@ -91,6 +100,7 @@ def test_placeholder_abstracts_become_empty(text, is_abstract):
         ('{"title": ["A"], "published": {"date-parts": [[2026]]}}', None),
         ('[{"title": "A", "issued": {"date-parts": [["2026", 11, 3]]}}]', "2026-11-03"),
         ("PMID,Title,Publication Year,Create Date\n1,A,2026,2026/11/03\n", "2026-11-03"),
+        ('{"title": "A", "published": "NA", "date": "2026-11-03"}', "2026-11-03"),
         ('{"title": "A", "firstPublicationDate": "2026-11-03"}', "2026-11-03"),
         ("From: a@b.c\nDate: Tue, 03 Nov 2026 23:00:00 -0500\n\n" + page("A tide"), "2026-11-03"),
         ("From: a@b.c\nDate: yesterday\n\n" + page("A tide"), None),
