@@ -50,8 +50,8 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "day": (
         "publication date",
         "publicationdate",
-        "published",
         "date",
+        "published",
         "date published",
         "issued",
         "firstpublicationdate",
