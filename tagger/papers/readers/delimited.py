@@ -47,8 +47,10 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
     if header is None:
         raise TaggerError("the file contains only blank lines")
     columns = Columns.find(header.cells, source, header.line)
-    size = len(header.cells)
+    size, at = len(header.cells), columns.positions["title"]
     for record in (_without_surplus(each, header) for each in records):
+        if record.cells[at : at + 1] == header.cells[at : at + 1]:
+            continue  # the header of another table, appended to this one
         if record.is_as_long_as(header):
             yield columns.paper(record.cells, source, record.line)
         elif record.is_broken:

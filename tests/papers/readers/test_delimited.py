@@ -32,6 +32,7 @@ def test_any_cells_are_read_without_loss(table, delimiter, encoding):
         ('id,title,abstract\n1,"A\n\nline",one\n2,B,"two, ""three"""\n', ["A line", "B"]),
         ("Search of 3 May\n\nTitle,AB\nA,one\n\nB,two\n", ["A", "B"]),
         ("\ttitle\tabstract\n0\tA\tone\n1\tB\ttwo\n", ["A", "B"]),
+        ('AB,Title\none,A\n\ufeff"AB","Title"\ntwo,B\n', ["A", "B"]),
         ("Source title,Title,Year\nJ,A,2020\n", ["A"]),
         ("title,abstract,,\nA,one,,\nB,two,,,,\n", ["A", "B"]),
         ("PT\tTI\tAB\nJ\tA\tone\t\nJ\tB\ttwo\t\n", ["A", "B"]),
