@@ -24,8 +24,8 @@ _ARRAY = re.compile(r'"\s*:\s*(?=\[\s*\{)')
 _NEXT_OBJECT = re.compile(r"\}\s*,\s*(?=\{)")
 _DECODER = json.JSONDecoder()
 _KINDS = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-_WRAPPERS = ("data", "message", "attributes", "paper", "_source", "metadata", "bibjson")
-_WRAPPERS += ("info", "content")
+_WRAPPERS = ["data", "message", "attributes", "paper", "_source", "metadata", "bibjson"]
+_WRAPPERS += ["info", "content"]
 """Fields in which an API puts the fields of a paper."""
 _MOST_ARRAYS = 100
 """Arrays of a broken answer of which the first object is looked at."""
