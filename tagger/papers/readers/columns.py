@@ -120,9 +120,8 @@ def paper_of_fields(fields: Mapping[str, Any], source: Source, line: int) -> Pap
         except TypeError as error:
             if name not in _MAY_BE_ANYTHING:
                 return TaggerError(f"expected text, found {error}", line=line, field=name)
-    corpus = values["s2"] if values["s2"].isdigit() else ""
     written = written_identifiers(
-        f"{values['id']} {values['identifiers']} {values['s2']} {corpus and f'corpusid:{corpus}'}"
+        f"{values['id']} {values['identifiers']} {values['s2']} corpusid:{values['s2']}"
     )
     doi, arxiv, pmid, link = ([values[name]] for name in ("doi", "arxiv", "pmid", "link"))
     others = identifiers_of(dois=doi, arxiv=arxiv, pmids=pmid, links=link)

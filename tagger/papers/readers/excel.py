@@ -96,10 +96,7 @@ def _rows_without_blanks(sheet: Any, missing: Iterator[int]) -> Iterator[_Row]:
 def _check_unpacked_size(content: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if not any("xl/" in name for name in archive.namelist()):
-            raise TaggerError(
-                "is a ZIP archive without an Excel workbook",
-                hint="Unpack it, and name the files in it. Save another spreadsheet as .xlsx",
-            )
+            raise TaggerError("is a ZIP archive, not a workbook", hint="Unpack it or save as .xlsx")
         unpacked = sum(entry.file_size for entry in archive.infolist())
     packed = len(content)
     if unpacked > min(_MAX_BYTES, max(_FREE_BYTES, _MAX_RATIO * packed)):

@@ -15,7 +15,6 @@ from tagger.papers.readers.markup import root_element, text_of
 from tagger.papers.readers.source import Source, check_encoding, parsing
 from tagger.papers.readers.unknown import refusal
 
-_ROOTS = ("rss", "feed", "rdf")
 _DOIS = ("arxiv_doi", "prism_doi", "dc_identifier")
 _END = re.compile(rb"</(?:\w+:)?(?:rss|feed|rdf)\s*>\s*(?:<!--(?:(?!-->).)*-->\s*)*$", re.I | re.S)
 _DECLARED = re.compile(rb"\s*<\?xml[^>]*?\sencoding\s*=\s*[\"']([^\"']+)")
@@ -28,7 +27,7 @@ _IN_CONTENT = re.compile(r"(?<!NO )\bABSTRACT (?!PMID:)(.+?)(?: PMID:.*)?\Z")
 
 
 def recognise(source: Source) -> bool:
-    return root_element(source.head) in _ROOTS
+    return root_element(source.head) in ("rss", "feed", "rdf")
 
 
 def read(source: Source) -> Iterator[Paper | TaggerError]:

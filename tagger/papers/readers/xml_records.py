@@ -41,35 +41,29 @@ class XmlRecords:
     def read(self, source: Source) -> Iterator[Paper | TaggerError]:
         """Yield the paper of each record, or an error with the record number as line.
 
-        The sections of a structured abstract keep their labels.
+        The sections of a structured abstract keep their labels. Raises a TaggerError with the line
+        if the XML is invalid, or if it declares entities.
         """
-        elements = _parse(source).iter()
-        records = (each for each in elements if each.tag.rpartition("}")[2] in self.records)
+        from xml.etree.ElementTree import ParseError
+
+        from defusedxml.common import DefusedXmlException
+        from defusedxml.ElementTree import fromstring
+
+        with parsing("XML"):
+            try:
+                root: Element = fromstring(source.xml)
+            except ParseError as error:
+                raise TaggerError(
+                    f"is not valid XML: {str(error).partition(':')[0]}",
+                    line=error.position[0],
+                    hint="Download the file again: it may be incomplete",
+                ) from error
+            except DefusedXmlException as error:
+                problem = "declares XML entities, which can be harmful and which lists of papers"
+                raise TaggerError(f"{problem} never use") from error
+        records = (each for each in root.iter() if each.tag.rpartition("}")[2] in self.records)
         for number, record in enumerate(records, start=1):
             yield self.layout.paper(source, number, partial(_texts, record, self.between))
-
-
-def _parse(source: Source) -> Element:
-    """Parse XML; raise a TaggerError with the line if it is invalid or declares entities."""
-    from xml.etree.ElementTree import ParseError
-
-    from defusedxml.common import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-
-    with parsing("XML"):
-        try:
-            root: Element = fromstring(source.xml)
-        except ParseError as error:
-            raise TaggerError(
-                f"is not valid XML: {str(error).partition(':')[0]}",
-                line=error.position[0],
-                hint="Download the file again: it may be incomplete",
-            ) from error
-        except DefusedXmlException as error:
-            raise TaggerError(
-                "declares XML entities, which can be harmful and which lists of papers never use"
-            ) from error
-    return root
 
 
 def _texts(record: Element, between: str, paths: Iterable[str]) -> list[str]:
