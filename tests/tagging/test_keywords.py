@@ -126,6 +126,13 @@ def test_keywords_go_into_ris_after_the_last(before, after):
             assert written == expected.replace("\n", end)
 
 
+def test_keywords_of_ris_with_one_blank_before_the_hyphen_are_replaced():
+    given = "TY - JOUR\nKW - kind: old\nKW - a\nTI - x\nER - "
+    expected = "TY - JOUR\nKW - a\nKW  - kind: survey\nKW  - field: health\nTI - x\nER - "
+    assert add_ris_keywords(given, [NEW], OURS) == expected
+    assert add_ris_keywords(expected, [NEW], OURS) == expected
+
+
 lists = st.lists(
     st.sampled_from(["a", "{b, c; d}", "kind: survey", "field: x", "", " e f ", "\n g"]), max_size=6
 )

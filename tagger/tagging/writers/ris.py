@@ -41,12 +41,13 @@ def _with_keywords(
     # is removed, the next one gets the tag.
     tag_missing = False
     for line in record:
-        if field.match(line):
-            in_keywords, tag_missing = line.startswith(_TAG.rstrip()), False
+        found = field.match(line)
+        if found:
+            in_keywords, tag_missing = found[1] == "KW", False
         if in_keywords:
-            keyword = line.removeprefix(_TAG)
+            keyword = line[found.end() :] if found else line
             if ours.fullmatch(keyword.strip()):
-                tag_missing = tag_missing or line.startswith(_TAG)
+                tag_missing = tag_missing or bool(found)
                 continue
             if tag_missing and keyword.strip():
                 line, tag_missing = _TAG + line, False
