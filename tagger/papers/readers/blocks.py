@@ -1,7 +1,8 @@
 """Split a page of text into blocks: its paragraphs, without marks of Markdown and labels.
 
-Blocks end at blank lines, rules, and lines that say only "Abstract". A line that is only a date is
-a block, and so is a title without a blank line below it, if the abstract is one long line.
+Blocks end at blank lines, rules, headings, and lines that say only "Abstract". A line that is only
+a date is a block, and so is a title without a blank line above or below it, if each abstract is
+one long line.
 """
 
 from __future__ import annotations
@@ -34,18 +35,24 @@ _NO_TEXT = re.compile(
 _ABSTRACT = re.compile(
     r"[*_]{0,3}abstract[*_]{0,3}(?:[:.]|\s*[\u2013\u2014-])[*_]{0,3}\s+(?=\S)", re.IGNORECASE
 )
-_QUOTE = re.compile(r"^\s*(?:>(?:\s+|$))+")
+_QUOTE = re.compile(r"^\s*(?:>+(?:\s+|$))+")
 _YAML = re.compile(r"\s*$|[\w-]+:|\s+\S|- ")
 _MAX_PREAMBLE = 100
 """Lines."""
-_MARKS = re.compile(r"(?:(#{1,6})\s+)?(?:[-*+\u2022]\s+)?(?:(?:\d{1,3}[.)]|\[\d{1,3}\])\s+)?(?=\S)")
-"""A heading of Markdown, an item of a list, a number."""
+_BULLET = r"(?:(?:[-*+\u2013\u2014\u2022\u25aa\u25cb\u25cf\u25e6]|o(?=\t))\s+)"
+_MARKS = re.compile(
+    rf"{_BULLET}?(?:(#{{1,6}}|={{1,6}})\s+)?{_BULLET}?(?:\[(?:[ xX]|!\w+)\][-+]?\s+)?"
+    r"(?:(?:\d{1,3}[.)/]|\[\d{1,3}\])\s+|\d{1,3}\u3001\s*|\u3010\d{1,3}\u3011\s*)?(?=\S)"
+)
+"""An item of a list, a heading, an item, a task or a callout, a number."""
+_DASH = re.compile(rf"^{_BULLET}")
+_HEADING = re.compile(rf"{_BULLET}?#{{1,6}}\s+[^\sa-z]")
 _EMPHASIS = re.compile(r"(\*{1,3}|_{1,3})(?=\S)(.+?)(?<=\S)\1")
 _BOLD_ITEM = re.compile(
-    r"(?:[-*+\u2022]|\d{1,3}[.)])\s+(\*\*|__)(?P<title>\S.*?)\1(?P<mark>\s*[:.\u2013\u2014-])?"
+    rf"(?:{_BULLET}|\d{{1,3}}[.)]\s+)(\*\*|__)(?P<title>\S.*?)\1(?P<mark>\s*[:.\u2013\u2014-])?"
     r"(?:\s*\([^()]*\)[:.,]?)?\s+(?P<text>\S.*)"
 )
-_ITEM = re.compile(r"(?:[-*+\u2022]|\d{1,3}[.)])\s")
+_ITEM = re.compile(rf"{_BULLET}|\d{{1,3}}[.)]\s")
 _NOTE_LINK = re.compile(r"\[\[(?:[^\[\]|]+\|)?([^\[\]|]+)\]\]")
 _TITLE_WITH_LINK = re.compile(r"\[([^\[\]]+)\]\((https?://[^\s()]+)\)")
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)|[\u3002\uff01\uff1f\uff0e]")
@@ -84,10 +91,12 @@ def blocks_of(text: str) -> list[Block]:
     items = _bold_items(lines)
     lines = [line.strip() for line in lines]
     lines = ["" if _NO_TEXT.fullmatch(line) else line for line in lines]
-    authors = author_lines(_titles_of_lines(lines))
+    authors, starts = author_lines(_titles_of_lines(lines)), _titles_below_abstracts(lines)
     page = _Page()
     for number, line in enumerate([*lines, ""], start=1):
         found, is_day = _LINK_LINE.fullmatch(line), is_date(line)
+        if number in starts or _HEADING.match(line):
+            page.end_paragraph()
         if item := items.get(number):
             page.end_paragraph()
             page.add_part(number, Part("title", item[0]))
@@ -218,12 +227,41 @@ def _titles_of_lines(lines: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]
         start = end + 1
 
 
+def _titles_below_abstracts(lines: Sequence[str]) -> set[int]:
+    """Return the numbers of lines with a title right below an abstract of one long line.
+
+    All abstracts of the paragraph have a title right above them.
+    """
+    starts, titles = set[int](), list[int]()
+    title, above = 0, ""
+    for number, line in enumerate([*lines, ""], start=1):
+        if not line:
+            starts.update(titles if 0 not in titles else ())
+            titles, title, above = [], 0, ""
+        elif count_words(line) < MIN_ABSTRACT:
+            title = title or (0 if part_of(line) or _LINK_LINE.fullmatch(line) else number)
+        else:
+            if title or not above:
+                is_title = title and _is_between(above, lines[title - 1], line)
+                titles.append(title if is_title else 0)
+            title, above = 0, line
+    return starts
+
+
+def _is_between(above: str, title: str, below: str) -> bool:
+    """Return whether a line between two long lines is a title, not a heading or an end of text."""
+    marks = _MARKS.match(title)
+    is_named = count_words(title) > 2 or bool(marks and marks[0])
+    ends = not above or bool(_SENTENCE_END.search(above[-2:]))
+    return is_named and ends and title[-1] not in ".,;:" and len(below) > 2 * len(title)
+
+
 def _blocks_of_lines(lines: Sequence[str], start: int, link: str) -> list[Block]:
     """Return the block of some lines, or a title and the abstract below it."""
     end = next((n for n, line in enumerate(lines) if count_words(line) >= MIN_ABSTRACT), 0)
     title, rest = " ".join(lines[:end]), " ".join(lines[end:])
     # Not the first lines of an abstract in which each line is long.
-    if end and not is_abstract(title) and len(lines[end]) > 3 * max(map(len, lines[:end])):
+    if end and not is_abstract(title) and len(lines[end]) > 2 * max(map(len, lines[:end])):
         return [_without_marks(start, title, link), _without_marks(start + end, rest, "")]
     return [_without_marks(start, rest if not end else f"{title} {rest}", link)]
 
@@ -233,10 +271,10 @@ def _without_marks(line: int, text: str, link: str) -> Block:
     level, title = (len(marks[1] or ""), text[marks.end() :]) if marks else (0, text)
     if is_abstract(title):
         label = _ABSTRACT.match(text)
-        return Block(line, text[label.end() :] if label else text, link)
+        return Block(line, text[label.end() :] if label else _DASH.sub("", text), link)
     for _ in range(2):  # a link in bold, or bold in a link
         if emphasised := _EMPHASIS.fullmatch(title):
-            title = emphasised[2]
+            title = _MARKS.sub("", emphasised[2], 1)
         if noted := _NOTE_LINK.fullmatch(title):
             title = noted[1]
         if linked := _TITLE_WITH_LINK.fullmatch(title):
@@ -250,7 +288,7 @@ def is_date(text: str) -> bool:
 
 def is_abstract(text: str) -> bool:
     """Return whether a text is an abstract, not a title: it is long or has several sentences."""
-    return count_words(text) >= MIN_ABSTRACT or count_sentences(text) > 1
+    return count_words(text) >= MIN_ABSTRACT or count_sentences(_MARKS.sub("", text, 1)) > 1
 
 
 def count_sentences(text: str) -> int:

@@ -78,6 +78,13 @@ FORMS = {
     "authors": "{0}\n\nAda de Li, B. C. Wu and Ed Fox\n\n{2}\n\n{1}\n\nGus Hay\n\n{2}\n",
     "authors with a label": "{0}\n\nBy Ada Li\n\n{2}\n\n{1}\n\nAuthors: Gus, Ed\n\n{2}\n",
     "no blank line below titles": "{0}\n{2}\n\n{1}\n{2}\n",
+    "no blank lines": "News\n\n{0}\n{2}\n{1}\n{2}\n",
+    "headings without blank lines": "# News\n## {0}\n{2}\n## {1}\n{2}\n",
+    "nested notes": "- [[{0}]]\n\t- {2}\n- [[{1}]]\n\t- {2}\n",
+    "tasks": "- [ ] {0}\n  {2}\n- [x] {1}\n  {2}\n",
+    "callouts": "> [!abstract] {0}\n> {2}\n\n> [!abstract] {1}\n> {2}\n",
+    "dashes": "\u2013 {0}\n\n{2}\n\n\u25cf\t{1}\n\n{2}\n",
+    "a forwarded mail": ">> {0}\n>>\n>> {2}\n>>\n>> {1}\n>>\n>> {2}\n",
     "authors in the second line": "{0}\nAda Li, Ed Fox\n\n{2}\n\n{1}\nGus Hay\n\n{2}\n",
     "authors and venue": "{0}\nAda Li, Ed Fox\nSea Days\n{2}\n\n{1}\nB. Wu, G. Hay\nX\n{2}\n",
     "records": "Title: {0}\nAuthors: Ada\nVenue: Sea\nAbstract: {2}\n\nTitle: {1}\nAbstract: {2}\n",
@@ -106,6 +113,16 @@ def test_what_only_looks_like_authors_or_a_heading_is_a_title():
     )
     titles = [paper.title for paper in digest.read(source(given))]
     assert titles == ["Deep Tides, Shallow Seas", "Old Ports", "Ebbs", "Flows"]
+
+
+def test_a_heading_in_an_abstract_is_no_title():
+    part = ("We sail and dock. " * 15).strip()
+    text = f"{part}\nMain Outcomes and Measures\n{part}"
+    papers = list(digest.read(source(f"Tides\n\n{text}\n\nEbbs\n\n{text}\n")))
+    assert [(paper.title, paper.abstract.count("We")) for paper in papers] == [
+        ("Tides", 30),
+        ("Ebbs", 30),
+    ]
 
 
 def test_a_paragraph_of_sentences_is_no_title():
