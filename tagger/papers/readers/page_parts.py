@@ -11,32 +11,42 @@ from typing import NamedTuple
 from tagger.papers.readers.identifiers import written_identifiers
 
 _NAMES = {
-    "title": r"title",
-    "abstract": r"abstract",
+    "title": r"title|\u6807\u9898|\u6a19\u984c|\u9898\u76ee|\u984c\u76ee|\u30bf\u30a4\u30c8\u30eb",
+    "abstract": r"abstract|\u6458\u8981|\u8981\u65e8|\u6982\u8981|\u6284\u9332",
     "summary": r"(?:short )?summary|tl;?dr",
-    "link": r"(?:arxiv |paper |pdf )?(?:links?|urls?)|pdf|paper|doi|arxiv(?: id)?",
+    "link": r"(?:arxiv |paper |pdf )?(?:links?|urls?)|pdf|paper|doi|arxiv(?: id)?"
+    r"|(?:\u8bba\u6587)?\u94fe\u63a5|\u9023\u7d50|\u30ea\u30f3\u30af",
     "other": r"authors?|author\(s\)|affiliations?|published(?: (?:on|in|at|date))?"
     r"|publication (?:date|venue)|date|year|submitted(?: on)?|updated|last modified|venue|journal"
     r"|journal ref|conference|subjects?|categor(?:y|ies)|comments?|key ?words?|citations?|cited by"
-    r"|readers",
-    "only_bold": r"code|source|topics?|tags|type|score|upvotes|project(?: page)?|github"
+    r"|readers|tags|status|created(?: time)?|last edited(?: time)?"
+    r"|\u4f5c\u8005|\u8457\u8005|\u5173\u952e\u8bcd|\u30ad\u30fc\u30ef\u30fc\u30c9|\u65e5\u671f|\u65e5\u4ed8",
+    "only_bold": r"code|source|topics?|type|score|upvotes|project(?: page)?|github"
     r"|institutions?",
 }
 _LABEL = re.compile(
     r"(?:[-*+\u2022]\s+)?(?P<bold>[*_]{1,3})?(?P<name>"
     + "|".join(f"(?P<{kind}>{names})" for kind, names in _NAMES.items())
-    + r")(?P<colons>[*_]{0,3}\s?:{1,2}[*_]{0,3})(?:\s*(?P<value>(?<=[\s*_:])\S.*))?",
+    + r")(?P<colons>[*_]{0,3}\s?(?:::?|\uff1a)[*_]{0,3})(?:\s*(?P<value>(?<=[\s*_:\uff1a])\S.*))?",
     re.IGNORECASE,
 )
 _IN_ABSTRACT = re.compile(
     r"titles?|authors?|links?|urls?|pdf|doi|arxiv.*|published|key ?words?", re.I
 )
 """Names that are names of parts within an abstract, too; others may be those of its sections."""
-_NUMBER = re.compile(r"(?:\[\d+\]\s+)?arXiv:(\S+)\s+\[.*", re.IGNORECASE)
-"""The line above each title on arXiv's pages: "[1] arXiv:2101.00001 [pdf, html, other]"."""
-_SUBMITTED = re.compile(r"Submitted \d{1,2} \w+,? \d{4}(?:;.*)?\.?")
-_LINK_WORDS = r"(?:pdf|bib|abs|abstract|html|arxiv|doi|code|link|paper|github|url|view|page|save)"
-_ONLY_LINK_WORDS = re.compile(rf"(?:\[?{_LINK_WORDS}\]?(?:[\s,|/\u00b7]+|$))+", re.IGNORECASE)
+_NUMBER = re.compile(r"(?:\[\d+\]\s+)?arXiv:(\S+)\s+(?:\[|Announce ).*", re.IGNORECASE)
+"""A line at each title on arXiv's pages: "[1] arXiv:2101.00001 [pdf, html, other]"."""
+_LINK_WORDS = (
+    r"(?:pdf|bib|abs|abstract|html|arxiv|doi|code|link|paper|github|url|view|page|save|read|more"
+    r"|the|full|text|here)"
+)
+_OTHER = re.compile(
+    rf"(?:\[?{_LINK_WORDS}\]?(?:[\s,|/\u00b7]+|$))+|(?:[-*]\s+)?[\w-]+::(?:\s.*)?"
+    r"|[*_]*(?:submitted|published|posted)(?: on)? (?:\d{1,2} \w+|\w+ \d{1,2}|\d{4}-\d\d?-\d\d?)"
+    r"(?:,? \d{4})?[*_]*(?:[;|].*)?\.?",
+    re.IGNORECASE,
+)
+"""Words of links, a property of Obsidian or Logseq, or the day."""
 _LINKS = re.compile(rf"\[{_LINK_WORDS}\]\((https?://[^\s()]+)\)[\s,|/\u00b7]*", re.IGNORECASE)
 _ADDRESS = re.compile(r"https?://[^\s()\[\]<>]+")
 _SENTENCE = re.compile(r"[.!?\u2026]$")
@@ -71,12 +81,12 @@ def part_of(line: str) -> Part | None:
     """Return the part that a line names; None if it names none."""
     if number := _NUMBER.fullmatch(line):
         return Part("other", link=f"arxiv:{number[1]}")
-    if _SUBMITTED.fullmatch(line) or _ONLY_LINK_WORDS.fullmatch(line):
-        return Part("other")
-    if "](" in line and not _LINKS.sub("", line).strip("-*\u2022 "):
-        return Part("other", link=" ".join(_LINKS.findall(line)))
     label = _LABEL.fullmatch(line)
-    if not label or not (label["bold"] or label["name"][0].isupper() or "::" in label["colons"]):
+    if not label and _OTHER.fullmatch(line):
+        return Part("other")
+    if "](" in line and not re.search(r"\w", _LINKS.sub("", line)):
+        return Part("other", link=" ".join(_LINKS.findall(line)))
+    if not label or not (label["bold"] or "::" in line or not label["name"][0].islower()):
         return None
     kind, value = next(name for name in _NAMES if label[name]), label["value"] or ""
     if label["bold"] and label["bold"][0] not in label["colons"]:

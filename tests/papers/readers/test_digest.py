@@ -142,6 +142,13 @@ LABELS = {
     "plain": "{0}\n\nAuthors: Ada\n\nDOI: {2}\n\nAbstract: {1}\n\nKeywords: sea\n\n",
     "with a title": "Title: {0}\nAbstract: {1}\nLink: {2}\nAuthors: Ada\n",
     "of arXiv": "[1] arXiv:{3} [pdf, html, other]\nTitle: {0}\nSubjects: cs.CL\n\n{1}\n\n",
+    "of arXiv's feed": "{0}\narXiv:{3}v1 Announce Type: new\nAbstract: {1}\n\n",
+    "of Notion": "# {0}\n\nTags: sea\nURL: {2}\nStatus: To read\nCreated: May 1, 2026\n\n{1}\n\n",
+    "of Logseq": "- ## {0}\n  collapsed:: true\n\t- url:: {2}\n\t- {1}\n",
+    "the day": "## {0}\n\n*Published on 2026-03-01*\n\nLink: {2}\n\n{1}\n\n",
+    "of a newsletter": "{0}\n\n{1}\n\n\U0001f517 [Paper]({2})\n\nRead more\n\n",
+    "Chinese": "{0}\n\n**\u4f5c\u8005\uff1a** A\n\u94fe\u63a5\uff1a{2}\n\u6458\u8981\uff1a{1}\n\n",
+    "Japanese": "\u30bf\u30a4\u30c8\u30eb: {0}\n\u30ea\u30f3\u30af: {2}\n\u8981\u65e8: {1}\n\n",
     "of links": "{0}\n\n[PDF]({2}) | [Code](https://x.io)\n\n{1}\n\n",
 }
 
