@@ -268,7 +268,7 @@ def _blocks_of_lines(lines: Sequence[str], start: int, link: str) -> list[Block]
 
 def _without_marks(line: int, text: str, link: str) -> Block:
     marks = _MARKS.match(text)
-    level, title = (len(marks[1] or ""), text[marks.end() :]) if marks else (0, text)
+    level, title = (len(marks[1] or ""), text[marks.end() :].rstrip("= ")) if marks else (0, text)
     if is_abstract(title):
         label = _ABSTRACT.match(text)
         return Block(line, text[label.end() :] if label else _DASH.sub("", text), link)

@@ -8,7 +8,7 @@ each entry. A title may lack its abstract, and have its authors below it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from tagger.errors import TaggerError
@@ -22,7 +22,7 @@ from tagger.papers.readers.blocks import (
     is_date,
 )
 from tagger.papers.readers.identifiers import written_identifiers
-from tagger.papers.readers.page_parts import AUTHORS, ONE_NAME, part_of
+from tagger.papers.readers.page_parts import AUTHORS, ONE_NAME, names_of, part_of
 from tagger.papers.readers.records import Notice, make_paper, shortened
 from tagger.papers.readers.source import Source
 
@@ -45,7 +45,8 @@ _LICENCE = re.compile(
 )
 """Data sets often come with a licence, which has headings and paragraphs, too."""
 _CLOSING = re.compile(
-    r"(?:let me know|would you like|feel free|happy reading|see you (?:next|soon|tomorrow))\b",
+    r"(?:let me know|would you like|feel free|happy reading|see you (?:next|soon|tomorrow)"
+    r"|thanks for reading|subscribe)\b",
     re.IGNORECASE,
 )
 MAX_TITLE = 300
@@ -61,10 +62,11 @@ Pair = tuple[Block, Block | None]
 
 def recognise(source: Source) -> bool:
     """Recognise a digest page by its blocks: titles, at least half of them with an abstract."""
-    head = "\n".join(source.head.splitlines())
+    lines = source.head.splitlines()
+    head = "\n".join(lines)
     if source.is_folder or _LICENCE.search(head[:2000]):
         return False
-    lines = [line for line in head.splitlines() if line.strip()]
+    lines = [line for line in lines if line.strip()]
     fields = [line for line in lines if _TAGGED_LINE.match(line) and not part_of(line.strip())]
     if lines[:1] == fields[:1] and not _NAMED_TITLE.match(head):
         return False
@@ -76,10 +78,12 @@ def recognise(source: Source) -> bool:
 
 def is_page(blocks: Sequence[Block]) -> bool:
     """Return whether blocks are titles, at least half of them with an abstract."""
-    titles = list(_pairs(_entries(blocks)))
-    # Do not take for a title a line that introduces a paragraph, such as "Dear all,".
-    pairs = sum(bool(abstract and title.text[-1] not in ",:;") for title, abstract in titles)
-    return 0 < len(titles) <= 2 * pairs
+    pairs = list(_pairs(_entries(blocks)))
+    headings = _headings(pairs)
+    titles = [pair for pair in pairs if pair not in headings]
+    # Do not take for a title a line that introduces a paragraph.
+    count = sum(bool(abstract and title.text[-1] not in ":;") for title, abstract in titles)
+    return 0 < len(titles) <= 2 * count
 
 
 def read(source: Source) -> Iterator[Record]:
@@ -89,8 +93,7 @@ def read(source: Source) -> Iterator[Record]:
 def papers_of(blocks: Sequence[Block], source: Source) -> Iterator[Record]:
     """Yield the papers of a digest page that is already split into blocks.
 
-    A paragraph where a title should be gives an error, and headings give a notice. Raises a
-    TaggerError if no paper is found.
+    Raises a TaggerError if no paper is found.
     """
     entries = _entries(blocks)
     if not entries:
@@ -100,18 +103,17 @@ def papers_of(blocks: Sequence[Block], source: Source) -> Iterator[Record]:
     if not is_page(blocks):
         reason = "it has no titles with abstracts below them"
         raise TaggerError(f"there are no papers on this page: {reason}", line=entries[0].line)
-    pairs = list(_pairs(entries))
+    yield from papers_of_pairs(list(_pairs(entries)), source)
+
+
+def papers_of_pairs(pairs: Sequence[Pair], source: Source) -> Iterator[Record]:
+    """Yield the paper of each title and abstract, an error for each paragraph instead of a title,
+    and a notice with the headings.
+    """
     headings = _headings(pairs)
-    yield from papers_of_pairs([pair for pair in pairs if pair[0] not in headings], source)
-    if headings:
-        shown = ", ".join(f"'{shortened(block.text)}'" for block in headings[:_SHOWN])
-        more = f" and {len(headings) - _SHOWN} more" if len(headings) > _SHOWN else ""
-        yield Notice(f"left out as headings, not papers: {shown}{more}")
-
-
-def papers_of_pairs(pairs: Iterable[Pair], source: Source) -> Iterator[Paper | TaggerError]:
-    """Yield the paper of each title and abstract, and an error if the title is a paragraph."""
     for title, abstract in pairs:
+        if (title, abstract) in headings:
+            continue
         if not _may_be_title(title.text):
             yield TaggerError(
                 f"expected a title, found a paragraph of {len(title.text)} characters",
@@ -126,9 +128,18 @@ def papers_of_pairs(pairs: Iterable[Pair], source: Source) -> Iterator[Paper | T
             [abstract.text] if abstract else [],
             written_identifiers(title.link),
         )
+    if headings:
+        names = [f"'{shortened(pair[0].text)}'" for pair in pairs if pair in headings]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        yield Notice(f"left out as headings, not papers: {', '.join(names[:_SHOWN])}{more}")
 
 
 def _entries(blocks: Sequence[Block]) -> list[Block]:
+    blocks = [
+        block
+        for block in _without_footer(blocks)
+        if re.search(r"[^\W\d]", block.text) or is_date(block.text)
+    ]
     dates = [number for number, block in enumerate(blocks) if is_date(block.text)]
     start = dates[0] if dates else 0
     after = [block for number in dates for block in blocks[number + 1 : number + 2]]
@@ -148,18 +159,36 @@ def _entries(blocks: Sequence[Block]) -> list[Block]:
 
 
 def _without_headings(blocks: Sequence[Block]) -> list[Block]:
-    """Leave out authors between a title and its abstract, and headings of sections."""
-    between = [
-        block
-        for title, block, abstract in zip(blocks, blocks[1:], blocks[2:], strict=False)
-        if abstract.is_abstract and not title.is_abstract
-    ]
-    authors = {block for block in between if AUTHORS.fullmatch(block.text)}
+    """Leave out authors, what is between them and the abstract, and headings of sections."""
+    above, run = list[list[Block]](), list[Block]()
+    for block in blocks:
+        run.append(block)
+        if block.is_abstract and not _is_authors(block):
+            above.append(run[:-1])
+            run = []
+    tails = [tail for each in above if (tail := _from_authors(each))]
+    lengths = {len(tail) for tail in tails}
+    has_others = len(lengths) == 1 and len(above) <= 2 * len(tails) > 2
+    length = lengths.pop() if has_others else 1
+    authors = {block for tail in tails if len(tail) == length for block in tail}
     if authors:
-        authors |= {block for block in between if ONE_NAME.fullmatch(block.text)}
+        others = (each[-length:] for each in above if len(each) > length)
+        authors |= {
+            one for tail in others if ONE_NAME.fullmatch(names_of(tail[0].text)) for one in tail
+        }
     left = [block for block in blocks if block not in authors]
     sections = {block for block, title in pairwise(left) if 0 < block.level < title.level}
     return [block for block in left if block not in sections]
+
+
+def _from_authors(blocks: Sequence[Block]) -> Sequence[Block]:
+    """Return the blocks below a title that begin with its authors; none if it has no authors."""
+    found = [number for number, block in enumerate(blocks) if number and _is_authors(block)]
+    return blocks[found[-1] :] if found else []
+
+
+def _is_authors(block: Block) -> bool:
+    return AUTHORS.fullmatch(names_of(block.text) or block.text) is not None
 
 
 def _pairs(entries: Sequence[Block]) -> Iterator[Pair]:
@@ -172,30 +201,36 @@ def _pairs(entries: Sequence[Block]) -> Iterator[Pair]:
         position += 1 + has_abstract
 
 
-def _headings(pairs: Sequence[Pair]) -> list[Block]:
-    """Return the titles without abstract that are headings, introduce a list, or say goodbye.
+def _headings(pairs: Sequence[Pair]) -> set[Pair]:
+    """Return the titles that are headings, introduce a list, or say goodbye.
 
-    On a page with sections, the first title is a heading, and the others are as short as headings.
-    If the titles of all abstracts are labelled, or none of them is a heading of Markdown, others
-    are headings.
+    Such a title has no abstract and no identifier, except a salutation. On a page with sections,
+    the first title is a heading, and the others are as short as headings. If the titles of all
+    abstracts are labelled, or none of them is a heading of the same level, others are headings.
     """
     titles = [title for title, abstract in pairs if abstract]
     are_labelled = all(title.label == "title" for title in titles)
     levels = {title.level for title in titles}
-    has_sections = not pairs[0][1] and _is_short(pairs[0][0])
-    return [
-        title
-        for (title, abstract), (_, next_abstract) in pairwise([*pairs, (pairs[-1][0], None)])
-        if not abstract
-        and title.label != "title"
+    has_sections = bool(pairs) and not pairs[0][1] and _is_short(pairs[0][0])
+    below = [*(abstract for _, abstract in pairs[1:]), None]
+    return {
+        (title, abstract)
+        for (title, abstract), next_abstract in zip(pairs, below, strict=bool(pairs))
+        if title.label != "title"
+        and not written_identifiers(title.link)
         and (
-            title.text.endswith(":")
-            or _CLOSING.match(title.text)
-            or are_labelled
-            or (title.level and levels == {0})
-            or (next_abstract and has_sections and _is_short(title))
+            title.text.endswith(",")
+            or (
+                not abstract
+                and (
+                    title.text.endswith(":")
+                    or _CLOSING.match(title.text)
+                    or (titles and (are_labelled or title.level not in levels))
+                    or (next_abstract and has_sections and _is_short(title))
+                )
+            )
         )
-    ]
+    }
 
 
 def _is_short(title: Block) -> bool:
@@ -207,7 +242,7 @@ def _may_be_title(text: str) -> bool:
     return len(text) <= MAX_TITLE and not is_paragraph
 
 
-def without_footer(blocks: Sequence[Block]) -> Sequence[Block]:
+def _without_footer(blocks: Sequence[Block]) -> Sequence[Block]:
     """Remove the footer below the last abstract, such as a link to unsubscribe.
 
     If none of the last blocks looks like a footer, they are kept: one may be a title whose abstract

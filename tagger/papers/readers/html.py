@@ -17,7 +17,7 @@ from tagger.errors import TaggerError
 from tagger.papers.own_files import REPORT_TITLE
 from tagger.papers.paper import Paper
 from tagger.papers.readers.blocks import MIN_ABSTRACT, Block, count_words, is_abstract, is_date
-from tagger.papers.readers.digest import Pair, Record, papers_of, papers_of_pairs, without_footer
+from tagger.papers.readers.digest import Pair, Record, papers_of, papers_of_pairs
 from tagger.papers.readers.identifiers import identifier_of_link, written_identifiers
 from tagger.papers.readers.markup import MarkupBlock, MarkupPage, read_markup, root_element
 from tagger.papers.readers.records import make_paper
@@ -71,7 +71,7 @@ def papers_of_markup(markup: str | bytes, source: Source) -> Iterator[Record]:
             [each.pair for each in sections if each.heading.kind == kind], source
         )
     texts = [_block(block) for block in blocks if block.kind == "text" or is_date(block.text)]
-    return papers_of(without_footer(texts), source)
+    return papers_of(texts, source)
 
 
 def _article(page: MarkupPage, source: Source) -> Paper | TaggerError:

@@ -15,7 +15,7 @@ from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
 from tagger.papers.readers import arxiv_listing, nep, pubmed_text
 from tagger.papers.readers.blocks import blocks_of
-from tagger.papers.readers.digest import is_page, papers_of, without_footer
+from tagger.papers.readers.digest import is_page, papers_of
 from tagger.papers.readers.html import papers_of_markup
 from tagger.papers.readers.records import Notice, day_of
 from tagger.papers.readers.source import Source, check_encoding, parsing
@@ -136,7 +136,7 @@ def _papers_of_text(message: EmailMessage, source: Source) -> Iterator[_Record]:
                 return
         text = _SIGNATURE.split(text)[0]
         # Without line numbers: those of the decoded text differ from those of the file.
-        blocks = without_footer([block._replace(line=None) for block in blocks_of(text)])
+        blocks = [block._replace(line=None) for block in blocks_of(text)]
         if is_page(blocks) or not ("html" in texts or has_attached):
             yield from papers_of(blocks, source)
             return

@@ -113,7 +113,7 @@ def author_lines(titles: Iterable[tuple[int, Sequence[str]]]) -> set[int]:
     several, single, count = set[int](), set[int](), 0
     for start, lines in titles:
         count += 1
-        names = [_names(line) for line in lines]
+        names = [names_of(line) for line in lines]
         goes_on = [False, *(_GOES_ON.search(line) for line in lines)]
         below = [n for n in range(1, len(lines)) if not goes_on[n]]
         if authors := [n for n in below if AUTHORS.fullmatch(names[n])]:
@@ -123,7 +123,7 @@ def author_lines(titles: Iterable[tuple[int, Sequence[str]]]) -> set[int]:
     return several | single if several and 2 * len(several | single) >= count else set()
 
 
-def _names(line: str) -> str:
+def names_of(line: str) -> str:
     """Return a line without marks of affiliations and venue; empty if it has words of titles."""
-    names = _AFTER_AUTHORS.sub("", _AFFILIATION_MARKS.sub("", line.strip(" *_")))
-    return "" if _OF_TITLES.search(names) else names.strip()
+    names = _AFTER_AUTHORS.sub("", _AFFILIATION_MARKS.sub("", line.strip(" *_'")))
+    return "" if _OF_TITLES.search(names) else names.strip(" ,")

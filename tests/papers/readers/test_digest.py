@@ -87,6 +87,10 @@ FORMS = {
     "a forwarded mail": ">> {0}\n>>\n>> {2}\n>>\n>> {1}\n>>\n>> {2}\n",
     "authors in the second line": "{0}\nAda Li, Ed Fox\n\n{2}\n\n{1}\nGus Hay\n\n{2}\n",
     "authors and venue": "{0}\nAda Li, Ed Fox\nSea Days\n{2}\n\n{1}\nB. Wu, G. Hay\nX\n{2}\n",
+    "authors and venue between blank lines": "{0}\n\nAda Li, B. Wu\n\nSea Days\n\n{2}\n\n"
+    "{1}\n\nEd Fox, G. Hay (2026)\n\nPort Days\n\n{2}\n",
+    "numbers of pages": "{0}\n\n{2}\n\n7\n\f{1}\n\n{2}\n",
+    "a footer": "{0}\n\n{2}\n\n{1}\n\n{2}\n\nYou receive this weekly\n\nUnsubscribe\n",
     "records": "Title: {0}\nAuthors: Ada\nVenue: Sea\nAbstract: {2}\n\nTitle: {1}\nAbstract: {2}\n",
     "a short summary, too": "{0}\nTL;DR: We sail.\nAbstract: {2}\n\n{1}\n**TLDR**: See.\n\n{2}\n",
     "a note of Obsidian": "---\ntags: a\n---\n\n{0}\n- authors:: B\n\n> {2}\n\n{1}\n\n{2}\n",
@@ -190,6 +194,8 @@ def test_what_only_looks_like_a_label_is_a_title_or_text():
         "News\n\nMarch 3\n\nSeas\n\n{0}\n\n{2}\n\n{1}\n\n{2}\n\nOld ships\n\n{0} 2\n\n{2}\n",
         "Hello, this week:\n\n{0}\n\n{2}\n\n{1}\n\n{2}\n\nAnd from before:\n\n{0} 2\n\n{2}\n",
         "## Seas\n\n**{0}**\n\n{2}\n\n{1}\n\n{2}\n\n## Two of More Ships?\n\n{0} 2\n\n{2}",
+        "## {0}\n\n### Abstract\n{2}\n\n### Notes\n\nAgain.\n\n## {1}\n\n{2}\n\n## {0} 2\n{2}\n",
+        "Dear all,\n\nWe have three. See below.\n\n{0}\n\n{2}\n\n{1}\n\n{2}\n\n{0} 2\n\n{2}\n",
         "Found 3\n\nTitle: {0}\n{2}\n\nTitle: {1}\n{2}\n\nNext\n\nTitle: {0} 2\n\n{2}\n\nEnd\n",
     ],
 )

@@ -99,6 +99,13 @@ def test_titles_and_abstracts_are_read(name, content, papers):
     assert texts(read(content)) == papers
 
 
+def test_a_heading_at_the_end_of_a_web_page_is_named_and_is_no_paper():
+    text = f"<html><h2>Tides</h2><p>{ABSTRACT}</p><h2>See you next week</h2></html>"
+    paper, notice = read(text)
+    assert paper.title == "Tides"
+    assert "See you next week" in notice
+
+
 def test_a_feed_gives_whole_abstracts_and_dois_where_databases_put_them():
     pubmed, biorxiv, nature, bare = read(
         """<rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/"
