@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from tagger.papers.readers.identifiers import written_identifiers
-from tagger.papers.readers.page_parts import Part, author_lines, part_of
+from tagger.papers.readers.page_parts import Part, are_authors, author_lines, part_of
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\.?"
 _DATE_LINE = re.compile(
@@ -55,6 +55,13 @@ _BOLD_ITEM = re.compile(
 _ITEM = re.compile(rf"{_BULLET}|\d{{1,3}}[.)]\s")
 _NOTE_LINK = re.compile(r"\[\[(?:[^\[\]|]+\|)?([^\[\]|]+)\]\]")
 _TITLE_WITH_LINK = re.compile(r"\[([^\[\]]+)\]\((https?://[^\s()]+)\)")
+_TITLE_AND_REST = (
+    re.compile(
+        r"((\*\*|__)\S.*?\2|\[[^\[\]]+\]\(https?://[^\s()]+\))\s*(?P<rest>\(.*\)|\W?\s*\w.*)"
+    ),
+    re.compile(r"(\S.*?)\s+(?P<rest>[(\[](?:arxiv:|doi:|https?:)[^()]+[)\]])\.?", re.IGNORECASE),
+)
+"""A title with its authors or its link in the same line."""
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)|[\u3002\uff01\uff1f\uff0e]")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 MIN_ABSTRACT = 25
@@ -208,7 +215,7 @@ def _bold_items(lines: Sequence[str]) -> dict[int, tuple[str, str]]:
             continue
         below = takewhile(lambda line: line and not _ITEM.match(line), lines[number:])
         title, text = item["title"].removesuffix(":"), item["text"]
-        goes_on = not item["mark"] and text[0].islower()
+        goes_on = are_authors(text) or (not item["mark"] and text[0].islower())
         if len(title.split()) > 2 and not goes_on and is_abstract(" ".join([text, *below])):
             items[number] = title, text
     return items if len(items) > 1 else {}
@@ -272,6 +279,8 @@ def _without_marks(line: int, text: str, link: str) -> Block:
     if is_abstract(title):
         label = _ABSTRACT.match(text)
         return Block(line, text[label.end() :] if label else _DASH.sub("", text), link)
+    title, rest = _without_rest(title)
+    link = link or rest
     for _ in range(2):  # a link in bold, or bold in a link
         if emphasised := _EMPHASIS.fullmatch(title):
             title = _MARKS.sub("", emphasised[2], 1)
@@ -280,6 +289,17 @@ def _without_marks(line: int, text: str, link: str) -> Block:
         if linked := _TITLE_WITH_LINK.fullmatch(title):
             title, link = linked[1], link or linked[2]
     return Block(line, title, link, level)
+
+
+def _without_rest(title: str) -> tuple[str, str]:
+    """Return a title without the authors or link in its line, and the identifiers of that."""
+    for pattern in _TITLE_AND_REST:
+        if found := pattern.fullmatch(title):
+            rest = found["rest"]
+            link = " ".join(written_identifiers(rest.strip("()[].")))
+            if link or are_authors(rest) or (rest[0] == "(" and count_words(found[1]) > 2):
+                return found[1], link
+    return title, ""
 
 
 def is_date(text: str) -> bool:

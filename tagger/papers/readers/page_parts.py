@@ -123,6 +123,12 @@ def author_lines(titles: Iterable[tuple[int, Sequence[str]]]) -> set[int]:
     return several | single if several and 2 * len(several | single) >= count else set()
 
 
+def are_authors(text: str) -> bool:
+    """Return whether a text below or behind a title is the names of its authors."""
+    names = names_of(text).lstrip("-\u2013\u2014, ")
+    return bool(AUTHORS.fullmatch(names) or ONE_NAME.fullmatch(names))
+
+
 def names_of(line: str) -> str:
     """Return a line without marks of affiliations and venue; empty if it has words of titles."""
     names = _AFTER_AUTHORS.sub("", _AFFILIATION_MARKS.sub("", line.strip(" *_'")))

@@ -153,6 +153,9 @@ LABELS = {
     "of a newsletter": "{0}\n\n{1}\n\n\U0001f517 [Paper]({2})\n\nRead more\n\n",
     "Chinese": "{0}\n\n**\u4f5c\u8005\uff1a** A\n\u94fe\u63a5\uff1a{2}\n\u6458\u8981\uff1a{1}\n\n",
     "Japanese": "\u30bf\u30a4\u30c8\u30eb: {0}\n\u30ea\u30f3\u30af: {2}\n\u8981\u65e8: {1}\n\n",
+    "in the line of the title": "1. **{0}** (Li et al., 2026; arXiv:{3})\n\n   {1}\n\n",
+    "behind the title": "{0} (arXiv:{3})\n\n{1}\n\n",
+    "links and authors": "- **[{0}]({2})** by Ada Li, Ed Fox, 2026\n    - {1}\n",
     "of links": "{0}\n\n[PDF]({2}) | [Code](https://x.io)\n\n{1}\n\n",
 }
 
