@@ -96,13 +96,11 @@ def papers_of(blocks: Sequence[Block], source: Source) -> Iterator[Record]:
     Raises a TaggerError if no paper is found.
     """
     entries = _entries(blocks)
-    if not entries:
-        reason = "it contains only a header" if blocks else "it is blank"
-        line = blocks[-1].line if blocks else 1
-        raise TaggerError(f"there are no papers on this page: {reason}", line=line)
     if not is_page(blocks):
-        reason = "it has no titles with abstracts below them"
-        raise TaggerError(f"there are no papers on this page: {reason}", line=entries[0].line)
+        reason = "it contains only a header" if blocks else "it is blank"
+        reason = "it has no titles with abstracts below them" if entries else reason
+        line = [*entries[:1], *blocks[-1:], Block(1, "")][0].line
+        raise TaggerError(f"there are no papers on this page: {reason}", line=line)
     yield from papers_of_pairs(list(_pairs(entries)), source)
 
 
@@ -160,13 +158,17 @@ def _entries(blocks: Sequence[Block]) -> list[Block]:
 
 def _without_headings(blocks: Sequence[Block]) -> list[Block]:
     """Leave out authors, what is between them and the abstract, and headings of sections."""
-    above, run = list[list[Block]](), list[Block]()
+    above = [list[Block]()]
     for block in blocks:
-        run.append(block)
         if block.is_abstract and not _is_authors(block):
-            above.append(run[:-1])
-            run = []
-    tails = [tail for each in above if (tail := _from_authors(each))]
+            above.append([])
+        else:
+            above[-1].append(block)
+    above.pop()
+    starts = (
+        max((n for n in range(1, len(each)) if _is_authors(each[n])), default=0) for each in above
+    )
+    tails = [each[start:] for each, start in zip(above, starts, strict=True) if start]
     lengths = {len(tail) for tail in tails}
     has_others = len(lengths) == 1 and len(above) <= 2 * len(tails) > 2
     length = lengths.pop() if has_others else 1
@@ -179,12 +181,6 @@ def _without_headings(blocks: Sequence[Block]) -> list[Block]:
     left = [block for block in blocks if block not in authors]
     sections = {block for block, title in pairwise(left) if 0 < block.level < title.level}
     return [block for block in left if block not in sections]
-
-
-def _from_authors(blocks: Sequence[Block]) -> Sequence[Block]:
-    """Return the blocks below a title that begin with its authors; none if it has no authors."""
-    found = [number for number, block in enumerate(blocks) if number and _is_authors(block)]
-    return blocks[found[-1] :] if found else []
 
 
 def _is_authors(block: Block) -> bool:
@@ -213,24 +209,18 @@ def _headings(pairs: Sequence[Pair]) -> set[Pair]:
     levels = {title.level for title in titles}
     has_sections = bool(pairs) and not pairs[0][1] and _is_short(pairs[0][0])
     below = [*(abstract for _, abstract in pairs[1:]), None]
-    return {
-        (title, abstract)
-        for (title, abstract), next_abstract in zip(pairs, below, strict=bool(pairs))
-        if title.label != "title"
-        and not written_identifiers(title.link)
-        and (
-            title.text.endswith(",")
-            or (
-                not abstract
-                and (
-                    title.text.endswith(":")
-                    or _CLOSING.match(title.text)
-                    or (titles and (are_labelled or title.level not in levels))
-                    or (next_abstract and has_sections and _is_short(title))
-                )
-            )
+    headings = set[Pair]()
+    for (title, abstract), next_abstract in zip(pairs, below, strict=bool(pairs)):
+        is_heading = not abstract and (
+            title.text.endswith(":")
+            or _CLOSING.match(title.text)
+            or (titles and (are_labelled or title.level not in levels))
+            or (next_abstract and has_sections and _is_short(title))
         )
-    }
+        is_paper = title.label == "title" or written_identifiers(title.link)
+        if not is_paper and (is_heading or title.text.endswith(",")):
+            headings.add((title, abstract))
+    return headings
 
 
 def _is_short(title: Block) -> bool:

@@ -25,7 +25,7 @@ from tagger.papers.readers.source import Source, parsing
 
 _ONLY_LABEL = re.compile(r"(?:abstract|summary)\s*:?", re.IGNORECASE)
 _LABEL = re.compile(
-    r"(?:title|abstract)\s*:\s*|\[(?:PDF|HTML|BOOK|CITATION|B|C)\]\s*", re.IGNORECASE
+    r"(?:title|abstract)\s*:\s*|\[(?:PDF|HTML|BOOK|CITATION|B|C)\]\s*|^\d{1,3}[.)]\s+(?=\S)", re.I
 )
 _META_ABSTRACTS = ("citation_abstract", "dc.description", "dcterms.abstract")
 _META_IDENTIFIERS = ("citation_doi", "citation_arxiv_id")

@@ -99,8 +99,8 @@ def test_titles_and_abstracts_are_read(name, content, papers):
     assert texts(read(content)) == papers
 
 
-def test_a_heading_at_the_end_of_a_web_page_is_named_and_is_no_paper():
-    text = f"<html><h2>Tides</h2><p>{ABSTRACT}</p><h2>See you next week</h2></html>"
+def test_titles_of_a_web_page_have_no_numbers_and_its_last_heading_is_no_paper():
+    text = f"<html><h2><b>1. Tides</b></h2><p>{ABSTRACT}</p><h2>See you next week</h2></html>"
     paper, notice = read(text)
     assert paper.title == "Tides"
     assert "See you next week" in notice
