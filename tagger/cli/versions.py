@@ -164,7 +164,7 @@ def promote(
             {
                 "model": done.version.name,
                 "promoted": done.promoted,
-                "replaced": done.replaced.name if done.replaced else None,
+                "replaced": done.replaced.name if done.promoted and done.replaced else None,
                 "forced": force,
                 "rules": done.outcomes,
             }

@@ -222,6 +222,8 @@ def test_versions_are_compared_promoted_rolled_back_and_listed(challenged):
     text = run("compare", "1", "2", cwd=root).stdout
     assert f"tagger/2 against tagger/1: {compared['verdict']}" in text
 
+    refused = json.loads(run("promote", "2", "--json", cwd=root, code=1).stdout)
+    assert (refused["promoted"], refused["replaced"]) == (False, None)
     promoted = ran("promote", "2", "--force", "a test", cwd=root)
     expected = {"promoted": True, "replaced": "tagger/1", "forced": "a test"}
     assert promoted | expected == promoted

@@ -133,11 +133,7 @@ def papers_of_pairs(pairs: Sequence[Pair], source: Source) -> Iterator[Record]:
 
 
 def _entries(blocks: Sequence[Block]) -> list[Block]:
-    blocks = [
-        block
-        for block in _without_footer(blocks)
-        if re.search(r"[^\W\d]", block.text) or is_date(block.text)
-    ]
+    blocks = _without_page_numbers(_without_footer(blocks))
     dates = [number for number, block in enumerate(blocks) if is_date(block.text)]
     start = dates[0] if dates else 0
     after = [block for number in dates for block in blocks[number + 1 : number + 2]]
@@ -154,6 +150,17 @@ def _entries(blocks: Sequence[Block]) -> list[Block]:
         if block.label != "summary"
         or sum(each.is_abstract for each in entries[max(number - 1, 0) : number + 2]) == 1
     ]
+
+
+def _without_page_numbers(blocks: Sequence[Block]) -> list[Block]:
+    """Leave out blocks without letters, but for the title of an abstract."""
+    left: list[Block] = []
+    for block, below in zip(blocks, [*blocks[1:], None], strict=True):
+        has_title = bool(left) and not (left[-1].is_abstract or is_date(left[-1].text))
+        is_title = below and below.is_abstract and not has_title
+        if is_title or is_date(block.text) or re.search(r"[^\W\d]", block.text):
+            left.append(block)
+    return left
 
 
 def _without_headings(blocks: Sequence[Block]) -> list[Block]:
