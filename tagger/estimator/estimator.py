@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from numbers import Real
 from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -248,6 +249,9 @@ class Tagger(PaperClassifier):
         except ModuleNotFoundError as error:
             raise missing_package(error, "formats") from error
         model, papers = self._fitted(), papers_of(X)
+        for name, kind in (("min_confidence", Real), ("target_precision", Real | None)):
+            if not isinstance(value := getattr(self, name), kind):
+                raise ArgumentError(f"{name} is {value!r}, but must be a number")
         rule, target = review_rule(model, self.min_confidence, self.target_precision)
         for shortfall in target.shortfalls if target else ():
             warnings.warn(shortfall, stacklevel=2)
@@ -355,19 +359,13 @@ class Tagger(PaperClassifier):
         from tagger.training import TrainingSettings, epochs_of
 
         epochs = epochs_of(self.recipe) if self.epochs is None else self.epochs
-        numbers = {"max_tokens": self.max_tokens, "epochs": epochs, "folds": self.folds}
-        numbers["seed"] = self.seed
-        for (name, value), least in zip(numbers.items(), (1, 0, 2, 0), strict=True):
+        numbers: dict[str, Any] = {"max_tokens": self.max_tokens, "epochs": epochs}
+        numbers |= {"folds": self.folds, "seed": self.seed}
+        for (name, value), least in zip([*numbers.items()], (1, 0, 2, 0), strict=True):
             if not isinstance(value, int | np.integer) or value < least:
                 raise ArgumentError(f"{name} is {value!r}, but must be a whole number >= {least}")
-        return TrainingSettings(
-            recipe=self.recipe,
-            encoder=str(self.encoder),
-            max_tokens=int(self.max_tokens),
-            epochs=int(epochs),
-            folds=int(self.folds),
-            seed=int(self.seed),
-        )
+            numbers[name] = int(value)
+        return TrainingSettings(recipe=self.recipe, encoder=str(self.encoder), **numbers)
 
 
 def _print_stages() -> Progress:

@@ -288,7 +288,8 @@ def test_the_review_rule_is_a_parameter(saved_model):
     assert "kind: " in tagger.tag(frame).loc["mine", "review"]
     with pytest.warns(UserWarning, match="cannot be shown"):
         tagger.set_params(target_precision=0.95).tag(frame)
-    for wrong in ({"min_confidence": 0.4}, {"target_precision": 1}):
+    wrongs = ({"min_confidence": 0.4}, {"min_confidence": "a"}, {"min_confidence": None})
+    for wrong in (*wrongs, {"target_precision": 1}, {"target_precision": "a"}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Tagger.load(saved_model, **wrong).tag(frame)
     with pytest.warns(UserWarning, match="unlike those that the model was trained on"):
