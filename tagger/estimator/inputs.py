@@ -89,6 +89,8 @@ def _papers_of_frame(frame: Any) -> list[Paper]:
 def _paper_of(entry: Any, row: int) -> Paper:
     if isinstance(entry, Paper):
         return entry
+    if isinstance(entry, list | tuple | np.ndarray) and len(entry) == 1:
+        entry = entry[0]  # a row of a matrix with one column
     texts = entry.split("\n", 1) if isinstance(entry, str) else entry
     is_pair = isinstance(texts, list | tuple | np.ndarray) and len(texts) <= 2
     if is_pair:  # as in a table, a missing text is empty
@@ -150,7 +152,7 @@ def _columns_of(y: Any, facets: Sequence[str]) -> dict[str, Sequence[Any]]:
         raise ArgumentError(
             "y is a matrix of 0 and 1, which does not name the tags", hint=_TAG_FORMS
         )
-    cells = _cells(y)
+    cells = _cells(y[:, 0] if getattr(y, "ndim", 1) == 2 and np.shape(y)[1] == 1 else y)
     answers = [{} if cell is None else cell for cell in cells]
     if all(isinstance(answer, Mapping) for answer in answers) and cells.count(None) < len(cells):
         names = dict.fromkeys(str(name) for answer in answers for name in answer)
@@ -168,7 +170,8 @@ def _only_facet(y: Any, facets: Sequence[str]) -> str:
     """Return the facet of a plain list of tags; the name of a series can choose it."""
     series_name = getattr(y, "name", None)
     if not facets:
-        return series_name if isinstance(series_name, str) else _DEFAULT_FACET
+        named = isinstance(series_name, str)
+        return names_of([series_name])[series_name] if named else _DEFAULT_FACET
     if series_name in facets:
         return str(series_name)
     if len(facets) > 1:

@@ -61,7 +61,8 @@ def test_a_clone_is_not_fitted_and_learns_the_same(quick, labelled, fitted):
     before = fitted.predict_proba(papers)
     assert again.fit(papers, kinds) is again
     assert (again.predict_proba(papers) == before).all()
-    assert (again.fit(papers, kinds).predict_proba(papers) == before).all()
+    column = np.array(kinds).reshape(-1, 1)
+    assert (again.fit(papers, column).predict_proba(papers) == before).all()
 
 
 def test_one_facet_is_a_classifier(labelled, fitted):
@@ -134,7 +135,8 @@ def test_papers_come_in_several_forms(labelled, fitted):
     frame["authors"] = None
     texts = [f"{title}\n{abstract}" for title, abstract in pairs]
     table = pa.Table.from_pandas(frame)
-    for form in (pairs, np.array(pairs), frame, table, texts, np.array(texts), pd.Series(texts)):
+    column = np.array(texts).reshape(-1, 1)
+    for form in (pairs, np.array(pairs), frame, table, texts, column, pd.Series(texts)):
         assert (fitted.predict_proba(form) == expected).all()
     assert (fitted.predict_proba(iter(papers)) == expected).all()
     # A missing text is empty, as in a table.
@@ -231,7 +233,7 @@ def test_several_facets_are_dictionaries(quick, labelled, taxonomy):
 
 def test_facets_that_were_not_annotated_do_not_count(quick, labelled):
     papers, kinds = labelled
-    spotty = pd.Series([None, np.nan, pd.NA, *kinds[3:]], name="kind")
+    spotty = pd.Series([None, np.nan, pd.NA, *kinds[3:]], name="Kind")
     tagger = Tagger(**QUICK).fit(papers, spotty)
     assert len(tagger.model_.reference.ids) == 21
     assert tagger.score(papers, spotty) == 1
