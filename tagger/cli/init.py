@@ -88,7 +88,9 @@ def init(
         papers, problems = output.read_pages(digest, format_name, column)
         suggested = _suggest(papers, taxonomy, count)
     write_taxonomy(path, taxonomy)
-    commands = _next_commands(folder, digest or [Path("page.txt")], shipped=template == "shipped")
+    # The model that ships does not know a further tag.
+    shipped = template == "shipped" and not tag
+    commands = _next_commands(folder, digest or [Path("page.txt")], shipped=shipped)
     content = {
         "taxonomy": str(path),
         "version": taxonomy.version,
@@ -171,24 +173,28 @@ def _draft(
         place, definition = _split(given, "--tag", "FACET/TAG=DEFINITION")
         facet, slash, name = place.partition("/")
         if not slash:
-            raise TaggerError(f"--tag {given}: the facet is missing", hint="FACET/TAG=DEFINITION")
+            problem = f"--tag {given}: the facet is missing"
+            raise TaggerError(problem, hint="Write FACET/TAG=DEFINITION")
         draft.add_tag(facet, name, definition)
     return draft
 
 
 def _template(name: str) -> Taxonomy:
     from tagger.registry import SHIPPED, find_shipped_model, load_model_by_name
-    from tagger.taxonomy import load_template
+    from tagger.taxonomy import load_template, template_names
 
     if name == SHIPPED:
         return load_model_by_name(find_shipped_model().folder).taxonomy
+    if name not in template_names():
+        known = ", ".join((*template_names(), SHIPPED))
+        raise TaggerError(f"unknown template '{name}'. Known: {known}")
     return load_template(name)
 
 
 def _split(given: str, option: str, form: str) -> tuple[str, str]:
     name, _, definition = given.partition("=")
     if not definition.strip():
-        raise TaggerError(f"{option} {given}: the definition is missing", hint=form)
+        raise TaggerError(f"{option} {given}: the definition is missing", hint=f"Write {form}")
     return name.strip(), definition.strip()
 
 

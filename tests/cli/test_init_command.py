@@ -1,10 +1,13 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 from helpers.samples import Terminal, page, ran, refused, run
 
 from tagger.taxonomy import load_taxonomy
+
+SHIPPED_FOLDER = Path(__file__).parents[2] / "tagger" / "default_model"
 
 
 def test_a_template_makes_a_folder_and_says_what_comes_next(tmp_path):
@@ -19,6 +22,13 @@ def test_a_template_makes_a_folder_and_says_what_comes_next(tmp_path):
     assert report["version"] == load_taxonomy(tmp_path / "labels" / "taxonomy.yaml").version
     assert report["facets"]["contribution"][0] == "survey"
     assert report["next"][2] == "tagger train"
+
+
+def test_the_shipped_model_is_not_offered_for_a_tag_that_it_lacks(tmp_path, monkeypatch):
+    monkeypatch.setattr("tagger.registry.resolve._SHIPPED_FOLDER", SHIPPED_FOLDER)
+    for tag, own in (((), False), (("--tag", "domain/chess=Chess."), True)):
+        report = ran("init", f"own{len(tag)}", "-t", "shipped", *tag, cwd=tmp_path)
+        assert ("--model own" in report["next"][0]) is own
 
 
 def test_a_taxonomy_that_is_there_stays(tmp_path):
@@ -44,13 +54,17 @@ def test_facets_may_come_from_options(tmp_path):
     ("options", "reason"),
     [
         ((), "no template and no facets given"),
-        (("--facet", "kind"), "--facet kind: the definition is missing. NAME=DEFINITION"),
+        (("--facet", "kind"), "--facet kind: the definition is missing. Write NAME=DEFINITION"),
         (("--facet", "a=1", "--facet", "a=2"), "the same facet is given twice"),
         (("--facet", "A B=1"), "'A B' is not a valid name"),
         (("--tag", "a/b=x", "--tag", "a/b=y", "--facet", "a=1"), "already has a tag 'b'"),
         (("--exclusive", "kind"), "--exclusive kind: no --facet has this name"),
         (("--tag", "trial=Lots."), "--tag trial=Lots.: the facet is missing"),
         (("--tag", "kind/trial=Lots."), "unknown facet 'kind' of the tag 'trial'"),
+        (
+            ("--template", "law"),
+            "Known: medicine, nlp, software, empty, shipped",
+        ),
         (("--template", "nlp", "--digest", "none.txt"), "none.txt: no such file"),
     ],
 )
