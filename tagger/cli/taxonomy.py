@@ -366,9 +366,7 @@ def _change(labels: Path, change: Change, yes: bool, dry_run: bool, as_json: boo
         for line in plan.changes:
             output.echo(line)
         output.echo(f"{plan.from_version} becomes {plan.to_version}")
-        output.echo(
-            f"{plan.labels_changed} of {plan.labels} labels in {labels} change their meaning"
-        )
+        output.echo(f"the tags of {plan.labels_changed} of {plan.labels} labels in {labels} change")
         if plan.papers_unannotated:
             output.echo(f"{plan.papers_unannotated} papers count as not annotated in the facet")
         if plan.papers_to_review:
