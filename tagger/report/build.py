@@ -119,7 +119,7 @@ def _read_figures(model: str) -> ModelFigures:
         shipped = find_shipped_model(model)
         return shipped_figures(model, shipped.record)
     if _is_unregistered(model):
-        raise TaggerError("a model folder has no figures; give a version with --model")
+        raise TaggerError("only a version in MLflow and the shipped model have figures")
     registry = Registry()
     if not registry.store.exists:
         raise TaggerError(
