@@ -347,8 +347,7 @@ class Tagger(PaperClassifier):
             )
         if self.effort not in EFFORTS:
             raise ArgumentError(f"effort is {self.effort!r}, but must be {' or '.join(EFFORTS)}")
-        model: TaggerModel = self.model_
-        return model.at_effort(self.effort)
+        return self.model_.at_effort(self.effort)
 
     def _per_facet(self, compute: Callable[[Facet], _T]) -> _T | dict[str, _T]:
         """Return the result for the only facet, or a dictionary of the results for each facet."""
@@ -358,6 +357,9 @@ class Tagger(PaperClassifier):
     def _settings(self) -> TrainingSettings:
         from tagger.training import TrainingSettings, epochs_of
 
+        if self.recipe == "from-setfit":
+            hint = "Use 'tagger train --from-setfit FOLDER --trust-pickle', then Tagger.load"
+            raise ArgumentError("recipe is 'from-setfit', which loads a pickle", hint=hint)
         epochs = epochs_of(self.recipe) if self.epochs is None else self.epochs
         numbers: dict[str, Any] = {"max_tokens": self.max_tokens, "epochs": epochs}
         numbers |= {"folds": self.folds, "seed": self.seed}

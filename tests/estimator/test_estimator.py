@@ -197,6 +197,7 @@ def test_parameters_out_of_range_are_named_by_fit(labelled):
         ({"epochs": -1}, "epochs is -1"),
         ({"folds": 1}, "folds is 1, but"),
         ({"seed": None}, "seed is None"),
+        ({"recipe": "from-setfit"}, "tagger train --from-setfit"),
     ):
         with pytest.raises(ValueError, match=problem):
             Tagger(**wrong).fit(*labelled)
