@@ -82,11 +82,8 @@ def init(
     check_no_taxonomy(path)
     draft = _draft(template, facet or [], exclusive or [], tag or [])
     taxonomy = draft.build(taxonomy_name(folder))
-    problems: list[TaggerError] = []
-    suggested: list[Paper] = []
-    if digest:
-        papers, problems = output.read_pages(digest, format_name, column)
-        suggested = _suggest(papers, taxonomy, count)
+    papers, problems = output.read_pages(digest, format_name, column) if digest else ([], [])
+    suggested = _suggest(papers, taxonomy, count) if digest else []
     write_taxonomy(path, taxonomy)
     # The model that ships does not know a further tag.
     shipped = template == "shipped" and not tag
@@ -159,8 +156,7 @@ def _draft(
         return _ask()
     # Own facets replace the example of the empty template.
     replaced = template == EMPTY_TEMPLATE and facets
-    begin = None if template is None or replaced else _template(template)
-    draft = TaxonomyDraft(begin)
+    draft = TaxonomyDraft(None if template is None or replaced else _template(template))
     own = dict(_split(given, "--facet", "NAME=DEFINITION") for given in facets)
     if len(own) < len(facets):
         raise TaggerError("--facet: the same facet is given twice")

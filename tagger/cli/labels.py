@@ -159,9 +159,8 @@ def plan(
     if as_json:
         tags = [{**asdict(one), "gain": one.gain} for one in plans]
         places = {name: one.measured_on for name, one in measured.items()}
-        output.print_json(
-            {"model": version.name, "more": more, "tags": tags, "measured_on": places}
-        )
+        content = {"model": version.name, "more": more, "tags": tags, "measured_on": places}
+        output.print_json(content)
     else:
         _print_plans(plans, f"F1 of {version.name}, and with {more} more labels of a tag")
         output.print_samples(measured.values())

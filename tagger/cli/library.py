@@ -86,9 +86,8 @@ def show(
         for facet, confidences in one.tagged.confidence.items():
             numbers = ", ".join(f"{name} {number:.2f}" for name, number in confidences.items())
             output.echo(f"  confidences, {facet}: {numbers}")
-        output.echo(
-            f"  {one.tagged.id}, from {', '.join(one.tagged.sources)}, by {one.tagged.model}"
-        )
+        sources = ", ".join(one.tagged.sources)
+        output.echo(f"  {one.tagged.id}, from {sources}, by {one.tagged.model}")
     output.echo(f"papers: {len(found)}")
 
 

@@ -257,8 +257,7 @@ def split(
             f"new tags and definitions do not match: '{min(odd)}'",
             hint="Give --definition NAME=TEXT once for each new tag",
         )
-    definitions = {name: meanings[name] for name in names}
-    change = partial(split_tag, facet=facet, tag=name, definitions=definitions)
+    change = partial(split_tag, facet=facet, tag=name, definitions={n: meanings[n] for n in names})
     _change(labels, change, yes, dry_run, as_json)
 
 
