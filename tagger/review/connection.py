@@ -101,7 +101,7 @@ class Connection:
             403: (f"this account lacks the permission in Label Studio ({_detail(body)})", None),
             404: (f"Label Studio has no {subject}", f"If it was deleted: {PULLED_STAYS}")
             if subject
-            else ("there is no Label Studio at this address", f"Check {URL_VARIABLE}"),
+            else ("found no Label Studio at this address", f"Check {URL_VARIABLE}"),
             429: ("Label Studio receives too many requests", _REPEAT),
         }
         if status in explained:

@@ -61,7 +61,7 @@ def test_a_server_of_another_kind_is_recognized(stranger, content, key):
 def test_another_program_is_not_called_label_studio(stranger):
     url, handler = stranger
     handler.failures = [404] * 9
-    with pytest.raises(TaggerError, match="there is no Label Studio at this address"):
+    with pytest.raises(TaggerError, match="found no Label Studio at this address"):
         Connection(url, KEY)
 
 
