@@ -48,7 +48,7 @@ annotations_ids predictions_results predictions_model_versions file_upload stora
 created_at updated_at updated_by avg_lead_time draft_exists
 data.paper data.abstract data.marked data.confidence data.reason data.{VERDICTS}
 """
-_DESCRIPTION = "Papers to review for tagger, which adapts the interface to the taxonomy."
+_DESCRIPTION = "Papers to review for tagger, which also finds this project as '{}'."
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +366,7 @@ def _create(connection: Connection, taxonomy: Taxonomy, title: str) -> ReviewPro
     with connection.errors():
         created = connection.client.projects.create(
             title=title,
-            description=_DESCRIPTION,
+            description=_DESCRIPTION.format(title),
             label_config=build_interface(taxonomy),
             sampling="Uncertainty sampling",
             show_collab_predictions=True,
@@ -381,10 +381,13 @@ def _create(connection: Connection, taxonomy: Taxonomy, title: str) -> ReviewPro
 
 
 def _find_by_title(connection: Connection, title: str) -> list[int]:
-    """Return the numbers of the projects with a title."""
+    """Return the numbers of the projects with a title, or else of those that were created so."""
     projects: Any = connection.client.projects.list(page_size=100)
-    titles = {int(project.id or 0): project.title for project in projects}
-    if len(titles) < projects.response.count:
+    found = [(int(one.id or 0), one.title, one.description) for one in projects]
+    if len({number for number, *_ in found}) < projects.response.count:
         # Otherwise an existing project could be created again.
         raise connection.inconsistent("the list of projects is incomplete")
-    return [number for number, found in titles.items() if found == title]
+    created = _DESCRIPTION.format(title)
+    return [number for number, name, _ in found if name == title] or [
+        number for number, _, description in found if description == created
+    ]

@@ -73,6 +73,16 @@ def test_of_a_project_that_is_gone_the_pulled_answers_are_said_to_be_safe(taxono
             open_project(connection, taxonomy, name)
 
 
+def test_a_project_that_was_renamed_is_found_again(taxonomy):
+    with FakeLabelStudio().running() as server:
+        connection = Connection(server.url, KEY)
+        first = open_project(connection, taxonomy, None, create=True)
+        open_project(connection, taxonomy, "Spring", create=True)
+        connection.client.projects.update(first.id, title="Winter")
+        again = open_project(connection, taxonomy, None, create=True)
+        assert (again.id, again.title) == (first.id, "Winter")
+
+
 @pytest.mark.parametrize(
     "url", ["http://[::1", "nowhere", "ftp://x", "http://127.0.0.1:1", "", "http://127.0.0.1:99999"]
 )
