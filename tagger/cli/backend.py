@@ -95,6 +95,8 @@ def run_backend(
 
     report = partial(echo, err=True)
     in_use = ModelInUse(store, model, report)
+    if train_after:
+        training_options(in_use().name)  # a model that cannot be trained again is refused
     credentials = Credentials()
     url = url or "http://{}:{}".format(*address)
     worker = PullWorker(
@@ -153,17 +155,10 @@ def serve_until_interrupted(
 
 def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: ConflictRule) -> bool:
     """Run 'tagger train' with the settings of the model in use; report and return its success."""
-    from tagger.registry import Registry, is_shipped_name, settings_of, updates_shipped_model
-
     command = [sys.executable, "-m", "tagger", "train", "--json"]
     command += ["--labels", str(store.folder), "--conflicts", conflicts]
     try:
-        registry, name = Registry(), model().name
-        version = None if name.startswith("local/") else registry.find(name)
-        if updates_shipped_model(registry, version) if version else is_shipped_name(name):
-            command.append("--heads-only")
-        elif version:
-            command += options_of(settings_of(registry, version))
+        command += training_options(model().name)
     except TaggerError as error:
         echo(f"error: {error}", err=True)
         return False
@@ -175,6 +170,24 @@ def _train(store: LabelStore, model: Callable[[], TaggerModel], conflicts: Confl
         lines = done.stderr.strip().splitlines()
         echo(lines[-1] if lines else "error: training failed without a message", err=True)
     return done.returncode == 0
+
+
+def training_options(name: str) -> list[str]:
+    """Return the options of 'tagger train' for a model's settings; refuse one from a pickle."""
+    from tagger.registry import Registry, is_shipped_name, settings_of, updates_shipped_model
+
+    registry = Registry()
+    version = None if name.startswith("local/") else registry.find(name)
+    if updates_shipped_model(registry, version) if version else is_shipped_name(name):
+        return ["--heads-only"]
+    settings = settings_of(registry, version) if version else None
+    if settings and settings.recipe == "from-setfit":
+        raise TaggerError(
+            f"{name} is from a SetFit checkpoint, whose pickle is not loaded unasked",
+            hint=f"Leave out --train-after, and train with 'tagger train --from-setfit "
+            f"{settings.encoder} --trust-pickle'",
+        )
+    return options_of(settings) if settings else []
 
 
 def make_server(app: FastAPI) -> uvicorn.Server:

@@ -133,16 +133,10 @@ def training_settings(
 
 def options_of(settings: TrainingSettings) -> list[str]:
     """Return the options of ``tagger train`` that give these settings."""
-    if settings.recipe == "from-setfit":
-        options = [f"--from-setfit={settings.encoder}"]
-    else:
-        options = [f"--recipe={settings.recipe}", f"--encoder={settings.encoder}"]
+    options = [f"--recipe={settings.recipe}", f"--encoder={settings.encoder}"]
     for name in ("max_tokens", "epochs", "folds", "seed"):
         options.append(f"--{name.replace('_', '-')}={getattr(settings, name)}")
-    for name in ("float32", "trust_pickle"):
-        if getattr(settings, name):
-            options.append(f"--{name.replace('_', '-')}")
-    return options
+    return [*options, "--float32"] if settings.float32 else options
 
 
 def _check_options(context: typer.Context, registry: Registry) -> None:

@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from tagger.cli import app as commands
 from tagger.cli import output
-from tagger.cli.backend import ModelInUse
+from tagger.cli.backend import ModelInUse, training_options
 from tagger.cli.train import options_of, training_settings
 from tagger.errors import TaggerError
 from tagger.labels import LabelStore, apply_change
@@ -204,15 +204,20 @@ def test_a_model_may_lack_a_facet_or_have_older_definitions(label_folder, tmp_pa
     [
         TrainingSettings(),
         TrainingSettings(recipe="frozen", encoder="a/model", epochs=0, folds=5, float32=True),
-        TrainingSettings(recipe="from-setfit", encoder="a folder", trust_pickle=True, seed=3),
+        TrainingSettings(encoder="a folder", seed=3),
     ],
 )
 def test_a_challenger_is_trained_with_the_settings_of_the_model_in_use(settings):
     command = get_command(commands).commands["train"]
     given = command.make_context("train", options_of(settings)).params
-    recipe, encoder = given["recipe"], given["encoder"]
-    if given["from_setfit"]:
-        recipe, encoder = "from-setfit", str(given["from_setfit"])
-    names = ("max_tokens", "epochs", "folds", "seed")
-    flags = {name: given[name] for name in ("float32", "trust_pickle")}
-    assert training_settings(recipe, encoder, *map(given.get, names), **flags) == settings
+    names = ("recipe", "encoder", "max_tokens", "epochs", "folds", "seed")
+    assert training_settings(*map(given.get, names), float32=given["float32"]) == settings
+
+
+def test_a_model_whose_pickle_would_have_to_be_trusted_again_is_not_trained(monkeypatch):
+    settings = TrainingSettings(recipe="from-setfit", encoder="a folder")
+    monkeypatch.setattr(Registry, "find", lambda *_: "a version")
+    monkeypatch.setattr("tagger.registry.updates_shipped_model", lambda *_: False)
+    monkeypatch.setattr("tagger.registry.settings_of", lambda *_: settings)
+    with pytest.raises(TaggerError, match=r"--from-setfit a folder --trust-pickle"):
+        training_options("tagger/1")
