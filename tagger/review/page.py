@@ -42,11 +42,11 @@ def make_review_page(
     answers to papers of the audit sample have changed.
     """
     worker = ThreadPoolExecutor(1, "evidence")
-    # In the order in which the papers are shown; papers without suggestions show no evidence.
+    # In the order in which the papers are shown. The end waits for the paper that is explained.
     evidence = {
         number: worker.submit(find_evidence, chosen.paper, model, rule)
         for number, chosen in desk.papers.items()
-        if chosen.shown
+        if chosen.explained
     }
     lines = lru_cache(1)(lambda _audited: [*estimate()])
 

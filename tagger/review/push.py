@@ -28,7 +28,7 @@ _IF_EMPTY = (
     "all others keep their tags."
 )
 _MOST_EXPLAINED = 500
-"""Number of papers of a push whose evidence is marked: a paper of n sentences is tagged n times."""
+"""Number of papers of a push whose evidence is marked."""
 
 
 class Recheck(NamedTuple):
@@ -175,9 +175,9 @@ class _Push:
             self.project.show_predictions_of(self.model.name)
 
     def make_tasks(self, chosen: Sequence[ChosenPaper]) -> list[dict[str, Any]]:
-        """Make tasks, with marked evidence for the first of those that show tags."""
+        """Make tasks, with marked evidence for the first that are to have it."""
         evidence: dict[Paper, Evidence] = {}
-        explained = [one.paper for one in chosen if one.shown][:_MOST_EXPLAINED]
+        explained = [one.paper for one in chosen if one.explained][:_MOST_EXPLAINED]
         for count, paper in enumerate(explained, start=1):
             evidence[paper] = find_evidence(paper, self.model, self.selection.rule)
             self._progress("Finding evidence", count, len(explained))

@@ -24,6 +24,8 @@ from tagger.review.tasks import BLIND_QUEUES, QUEUES, Queue
 
 POOL_SIZE = 20_000
 """Maximum number of papers that a strategy chooses from: texts and vectors take about 100 MB."""
+_LONGEST_EXPLAINED = 5_000
+"""Characters of an abstract: a paper of n sentences is tagged n times to explain it."""
 NEAREST = " • The nearest labelled paper: "
 
 
@@ -60,6 +62,11 @@ class ChosenPaper(NamedTuple):
     queue: Queue
     reason: str
     shown: bool
+
+    @property
+    def explained(self) -> bool:
+        """Whether the sentences that speak for its tags are marked."""
+        return self.shown and len(self.paper.abstract) <= _LONGEST_EXPLAINED
 
 
 class Selection:

@@ -81,6 +81,16 @@ def test_a_paper_comes_filled_in_and_a_blind_one_does_not(client, desk):
     assert (after["number"], after["done"], after["html"]) == (None, 4, "")
 
 
+def test_the_end_does_not_wait_until_a_very_long_abstract_is_explained(model, label_folder):
+    long = Paper("On the heart", "A heart in a trial. " * 5_000)
+    desk = open_desk(model, [long], label_folder, budget=1, audit_share=0)
+    page = make_review_page(desk, model, model.rule(), TOKEN, list)
+    calls = model.encoder.calls
+    with TestClient(page, "http://127.0.0.1", headers={"x-token": TOKEN}) as client:
+        assert client.get("/evidence?number=1").json() == {}
+    assert model.encoder.calls == calls
+
+
 def test_undo_brings_the_answer_back_and_skip_puts_a_paper_last(client, label_folder):
     answer(client, 1, tags={}, verdict="not a paper", note="An <b>advertisement</b>")
     back = client.post("/undo").json()
