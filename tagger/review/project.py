@@ -76,11 +76,6 @@ class ReviewTask:
         """The queue that the task was sent in, None if it was created by hand."""
         return self.meta.queue if self.meta else None
 
-    @property
-    def is_recheck(self) -> bool:
-        """Whether the task asks to check an existing label."""
-        return self.queue == "recheck"
-
 
 class ReviewProject:
     """A project in Label Studio; every method raises a TaggerError if the server fails."""

@@ -89,11 +89,6 @@ def push_papers(
     taxonomy:
         The taxonomy of the labelling interface, by default the model's. A facet that the model
         lacks is shown without a suggestion.
-
-    Raises
-    ------
-    TaggerError
-        If the server fails or the strategy returns invalid indices.
     """
     run = _Push(model, project, taxonomy or model.taxonomy, settings.rule, progress)
     chosen = run.selection.choose(papers, labels, settings)
@@ -124,7 +119,7 @@ def push_rechecks(
     known = KnownPapers(
         task.paper
         for task in run.tasks
-        if task.is_recheck and (run.is_current(task) or not (task.done or task.skipped))
+        if task.queue == "recheck" and (run.is_current(task) or not (task.done or task.skipped))
     )
     papers = [paper for paper in rechecks if paper not in known]
     decisions = run.selection.decide(papers)
@@ -266,7 +261,7 @@ class _Push:
 
     def _recheck_of(self, task: ReviewTask) -> Recheck | None:
         """Return what a recheck task asks now, or asked before; None for any other task."""
-        if task.meta is None or not task.is_recheck:
+        if task.meta is None or task.queue != "recheck":
             return None
         before = Recheck(str(task.data.get("reason", "")), task.meta.facets)
         return self.rechecks.get(_work(task.paper), before)

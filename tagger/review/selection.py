@@ -48,11 +48,6 @@ class PushSettings:
     rule: ReviewRule = field(default_factory=ReviewRule)
     doubtful_only: bool = False
 
-    @property
-    def audit_only(self) -> bool:
-        """Whether only papers of the audit sample are sent."""
-        return self.audit_share == 1
-
 
 class ChosenPaper(NamedTuple):
     """A paper to review, with the tags of the model, and whether the reviewer sees them."""
@@ -94,7 +89,7 @@ class Selection:
         """Choose papers until the budget of the settings is reached, those to audit last."""
         current = current_labels(labels)
         waiting = [
-            task for task in self.waiting if task.queue == "audit" or not settings.audit_only
+            task for task in self.waiting if task.queue == "audit" or settings.audit_share < 1
         ]
         waiting_papers = KnownPapers(task.paper for task in waiting)
         pushed = KnownPapers(paper for paper in papers if paper in waiting_papers)
@@ -136,13 +131,13 @@ class Selection:
 
     def audit_quota(self, share: float, count: int) -> int:
         """Return the number of audit tasks among the next ``count``, to keep the share overall."""
-        sent = sum(not task.is_recheck for task in self.tasks)
+        sent = sum(task.queue != "recheck" for task in self.tasks)
         before, after = (round(share * tasks, 6) for tasks in (sent, sent + count))
         return math.ceil(after) - math.ceil(before)
 
     def _take_for_audit(self, papers: Sequence[Paper]) -> list[Paper]:
         """Move waiting tasks of these papers to the audit sample; return the other papers."""
-        waiting = [task for task in self.waiting if not task.is_recheck]
+        waiting = [task for task in self.waiting if task.queue != "recheck"]
         taken = KnownPapers(papers)
         self.to_audit = {task.id for task in waiting if task.paper in taken}
         moved = KnownPapers(task.paper for task in waiting if task.id in self.to_audit)

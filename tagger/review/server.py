@@ -133,7 +133,7 @@ class EmbeddedServer:
         return None
 
     def _describe(self, process: Process, port: int) -> RunningServer:
-        return RunningServer(_url(port), **self._account(), pid=process.pid)
+        return RunningServer(f"http://{HOST}:{port}", **self._account(), pid=process.pid)
 
     def _account(self) -> dict[str, str]:
         """Return the login of the server's account, created at the first call."""
@@ -256,16 +256,14 @@ def _run(command: list[str], environment: Path, report: Report) -> None:
         raise TaggerError(f"Label Studio cannot be installed: {last}", path=environment)
 
 
-def _url(port: int) -> str:
-    return f"http://{HOST}:{port}"
-
-
 def _healthy(port: int) -> bool:
     import httpx
 
     try:
         # Requests to this machine bypass proxies.
-        answer = httpx.get(f"{_url(port)}/health", trust_env=False, verify=False, timeout=10)
+        answer = httpx.get(
+            f"http://{HOST}:{port}/health", trust_env=False, verify=False, timeout=10
+        )
         return bool(answer.json()["status"] == "UP")
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return False

@@ -106,7 +106,7 @@ def test_the_audit_share_holds_over_the_life_of_a_pool(model, papers, project):
 def test_the_audit_share_is_that_of_all_tasks_however_many_pushes_send_them(counts, share):
     sent = audit = 0
     for count in counts:
-        run = SimpleNamespace(tasks=[SimpleNamespace(is_recheck=False)] * sent)
+        run = SimpleNamespace(tasks=[SimpleNamespace(queue="checked")] * sent)
         audit += Selection.audit_quota(run, share, count)
         sent += count
     assert share * sent - 1e-5 <= audit < share * sent + 1
