@@ -155,7 +155,7 @@ def _entries(blocks: Sequence[Block]) -> list[Block]:
 def _without_page_numbers(blocks: Sequence[Block]) -> list[Block]:
     """Leave out blocks without letters, but for the title of an abstract."""
     left: list[Block] = []
-    for block, below in zip(blocks, [*blocks[1:], None], strict=True):
+    for block, below in zip(blocks, [*blocks[1:], None], strict=False):
         has_title = bool(left) and not (left[-1].is_abstract or is_date(left[-1].text))
         is_title = below and below.is_abstract and not has_title
         if is_title or is_date(block.text) or re.search(r"[^\W\d]", block.text):

@@ -56,6 +56,7 @@ def test_all_splits_of_a_saved_data_set_are_read(tmp_path):
 
 
 def test_a_folder_that_is_no_data_set_is_refused(tmp_path):
+    (tmp_path / "papers.csv").write_text("title\nKites\n", encoding="utf-8")
     with pytest.raises(TaggerError, match="not a saved data set"):
         list(read_papers([tmp_path], format_name="dataset"))
     (tmp_path / "state.json").write_text("{}", encoding="utf-8")
