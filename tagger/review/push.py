@@ -89,6 +89,11 @@ def push_papers(
     taxonomy:
         The taxonomy of the labelling interface, by default the model's. A facet that the model
         lacks is shown without a suggestion.
+
+    Raises
+    ------
+    TaggerError
+        If the server fails or the strategy returns invalid indices.
     """
     run = _Push(model, project, taxonomy or model.taxonomy, settings.rule, progress)
     chosen = run.selection.choose(papers, labels, settings)
