@@ -143,7 +143,8 @@ def note_imports() -> None:
     """Let all processes started from now on note the modules of tagger that they import."""
     descriptor, os.environ["TAGGER_IMPORTS"] = tempfile.mkstemp(prefix="tagger-imports-")
     os.close(descriptor)
-    atexit.register(Path(os.environ["TAGGER_IMPORTS"]).unlink)
+    path, owner = Path(os.environ["TAGGER_IMPORTS"]), os.getpid()
+    atexit.register(lambda: path.unlink() if os.getpid() == owner else None)  # not a fork of it
     paths = filter(None, (os.environ.get("PYTHONPATH"), str(IMPORTS)))
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
 
