@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -140,13 +141,14 @@ def state_of(script: Path) -> dict[str, Any]:
 
 
 def note_imports() -> None:
-    """Let all processes started from now on note the modules of tagger that they import."""
+    """Let this process and all that it starts note the modules of tagger that they import."""
     descriptor, os.environ["TAGGER_IMPORTS"] = tempfile.mkstemp(prefix="tagger-imports-")
     os.close(descriptor)
     path, owner = Path(os.environ["TAGGER_IMPORTS"]), os.getpid()
     atexit.register(lambda: path.unlink() if os.getpid() == owner else None)  # not a fork of it
     paths = filter(None, (os.environ.get("PYTHONPATH"), str(IMPORTS)))
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    runpy.run_path(str(IMPORTS / "sitecustomize.py"))
 
 
 def environment_of_tagger() -> dict[str, str]:
