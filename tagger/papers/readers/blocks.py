@@ -59,7 +59,9 @@ _TITLE_AND_REST = (
     re.compile(
         r"((\*\*|__)\S.*?\2|\[[^\[\]]+\]\(https?://[^\s()]+\))\s*(?P<rest>\(.*\)|\W?\s*\w.*)"
     ),
-    re.compile(r"(\S.*?)\s+(?P<rest>[(\[](?:arxiv:|doi:|https?:)[^()]+[)\]])\.?", re.IGNORECASE),
+    re.compile(
+        r"(\S.*?)(?<=\S)\s++(?P<rest>[(\[](?:arxiv:|doi:|https?:)[^()]+[)\]])\.?", re.IGNORECASE
+    ),
 )
 """A title with its authors or its link in the same line."""
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*(?=\s|$)|[\u3002\uff01\uff1f\uff0e]")

@@ -56,10 +56,11 @@ AUTHORS = re.compile(
     rf"(?i:by|authors?:)\s+\S.*|{_NAME}(?:(?:[,;|]|\s(?:and|&|\|))\s+(?:(?:and|&)\s+)?{_NAME})+"
     r"(?:,?\s+(?:et al\.?|and others))?"
 )
+_AFFILIATION_MARK = r"[\d*\u2020\u2021\u00a7\u00b9\u00b2\u00b3]"
 _AFFILIATION_MARKS = re.compile(
-    r"[\d*\u2020\u2021\u00a7\u00b9\u00b2\u00b3]+(?=\s*(?:[,;|]|and\b|$))"
+    rf"(?<!{_AFFILIATION_MARK}){_AFFILIATION_MARK}++(?=\s*(?:[,;|]|and\b|$))"
 )
-_AFTER_AUTHORS = re.compile(r"\s+(?:[-\u2013\u2014\u2026\u00b7]\s.*|\([^()]*\)$)")
+_AFTER_AUTHORS = re.compile(r"(?<!\s)\s++(?:[-\u2013\u2014\u2026\u00b7]\s.*|\([^()]*\)$)")
 _OF_TITLES = re.compile(
     r"\b(?:a|for|with|in|the|on|via|using|their|models?|networks?|learning|data|systems?|survey)\b",
     re.IGNORECASE,
