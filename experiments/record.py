@@ -201,8 +201,8 @@ def tagger_folders(files: Collection[str] | None = None) -> dict[str, str]:
 def loaded_files(but_readers: bool = False) -> list[str]:
     """Return the files of ``tagger/`` that this process, and those it started, have used.
 
-    These are the modules that were loaded, with what is no module in their folders, and the model
-    that ships; without those of the readers, if asked.
+    Lists the imported modules, the data files in their packages, such as templates, and the model
+    that ships. With ``but_readers``, leaves out the modules of the readers.
     """
     root = ROOT / "tagger"
     noted = Path(os.environ["TAGGER_IMPORTS"]).read_text(encoding="utf-8").split()
