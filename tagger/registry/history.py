@@ -104,7 +104,7 @@ def read_record(version: Version, tag: str) -> Record | None:
 def _summary(version: Version, run: Run | None) -> VersionSummary:
     # A run may have been deleted in MLflow while its version remains.
     logged, params = (run.data.metrics, run.data.params) if run else ({}, {})
-    # Other programs may log a figure again, as one that is no number.
+    # Another program may have logged NaN for a figure.
     metrics = {name: value for name, value in logged.items() if isfinite(value)}
     created = datetime.fromtimestamp(version.created / 1000, UTC)
     papers = metric_name("reviewed", "papers", "")
