@@ -299,7 +299,7 @@ def _print_history(versions: Sequence[VersionSummary]) -> None:
                 Text.assemble(version.name, (aliases, "bold green"), f"\n{version.created[:10]}"),
                 f"{version.labels} ({version.labels_from_review})",
                 *(_macro_f1(version, name) for name in facets),
-                f"{version.review_share:.0%}",
+                "not known" if version.review_share is None else f"{version.review_share:.0%}",
             ]
         )
     title = "Macro-F1 on reviewed papers; below it, that on seed labels"

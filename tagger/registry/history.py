@@ -52,7 +52,7 @@ class VersionSummary:
     ``created`` is a time in ISO 8601 and UTC. ``parent`` is the champion at that time. ``reviewed``
     is the macro-F1 per facet on ``reviewed_papers`` reviewed papers, empty if too few were
     reviewed; ``seed`` is that on seed labels. ``review_share`` is the expected share of papers
-    marked for review. ``why`` tells why the version is or was the champion.
+    marked for review, None if unknown. ``why`` tells why the version is or was the champion.
     """
 
     name: str
@@ -65,7 +65,7 @@ class VersionSummary:
     reviewed: dict[str, Figure] = field(default_factory=dict)
     reviewed_papers: int = 0
     seed: dict[str, Figure] = field(default_factory=dict)
-    review_share: float = 0.0
+    review_share: float | None = None
     why: str = ""
 
 
@@ -121,7 +121,7 @@ def _summary(version: Version, run: Run | None) -> VersionSummary:
             max((value for name, value in metrics.items() if name.startswith(papers)), default=0)
         ),
         seed=read_figures(metrics, metric_name("seed", "macro_f1", "")),
-        review_share=metrics.get("expected_review_share", 0.0),
+        review_share=metrics.get("expected_review_share"),
         why=_why(version),
     )
 

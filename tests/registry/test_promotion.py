@@ -288,4 +288,4 @@ def test_history_shows_the_origin_of_each_version(registry, log):
         client.delete_run(first.run_id)
     found = version_history(registry)
     assert [version.name for version in found] == ["tagger/1", "tagger/2"]
-    assert (found[0].labels, found[0].reviewed_papers, found[0].review_share) == (48, 36, 0)
+    assert (found[0].labels, found[0].reviewed_papers, found[0].review_share) == (48, 36, None)
