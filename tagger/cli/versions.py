@@ -330,15 +330,18 @@ def _print_facet(console: Console, found: Comparison, facet: FacetComparison) ->
     from tagger.cli.console import print_table
     from tagger.evaluation import METRICS
 
-    def row(name: str, labels: str, change: Change) -> list[str | Text]:
+    def row(name: str, labels: str, change: Change, known: object) -> list[str | Text]:
+        if not known:
+            return [name, labels, "not known", "not known", "", ""]
         low, high = change.interval
         difference = Text(f"{change.difference:+.3f}", "bold" if change.beyond_noise else "")
         figures = f"{change.before:.3f}", f"{change.after:.3f}"
         return [name, labels, *figures, difference, f"{low:+.2f}, {high:+.2f}"]
 
     numbers = ("labels", found.before, found.after, "difference", "95% interval")
-    rows = [row(METRICS[name].label, "", change) for name, change in facet.figures.items()]
-    rows += [row(f"F1 of {tag}", str(facet.labels[tag]), c) for tag, c in facet.tags.items()]
+    labels, some = facet.labels, any(facet.labels.values())
+    rows = [row(METRICS[n].label, "", c, some or "f1" not in n) for n, c in facet.figures.items()]
+    rows += [row(f"F1 of {tag}", str(labels[tag]), c, labels[tag]) for tag, c in facet.tags.items()]
     title = f"{facet.facet}, {facet.measured_on}: {facet.verdict}"
     print_table(("", *numbers), rows, numbers, title)
     p_value = f"p = {facet.p_value:.3f}" if facet.p_value >= 0.001 else "p < 0.001"

@@ -6,8 +6,10 @@ import pytest
 from helpers.samples import add_audit, label_line
 from helpers.tiny_model import save_tiny_model
 
+from tagger.cli.versions import _print_comparison
 from tagger.errors import TaggerError
-from tagger.evaluation import GateRules
+from tagger.evaluation import SHOWN_METRICS, Change, Comparison, FacetComparison, GateRules
+from tagger.evaluation.comparison import ScoreChange
 from tagger.labels import LabelStore, apply_change
 from tagger.model import load_model
 from tagger.papers import Paper
@@ -185,3 +187,16 @@ def test_reviewed_papers_that_came_after_both_versions_count(registry, log, labe
     found = compare_versions(registry, before, after, label_folder).facets
     assert {one.sample for one in found} == {"seed"}
     assert "'other', not to 'small'" in caplog.text
+
+
+def test_an_f1_without_any_label_is_not_known(capsys):
+    change, score = Change(0.0, 0.0, (0.0, 0.0)), ScoreChange(0.0, 0.0)
+    figures, tags = dict.fromkeys(SHOWN_METRICS, change), {"law": change}
+    facet = FacetComparison(
+        "field", "seed", 12, 0, 0, score, figures, tags, {"law": 0.5}, {"law": 0}, (), (), 1.0
+    )
+    found = Comparison("tagger/1", "tagger/2", (facet,))
+    _print_comparison(found)
+    # Macro-F1, micro-F1 and the F1 of the tag, of two versions.
+    assert capsys.readouterr().out.count("not known") == 6
+    assert comparison_page(found).count("not known") == 6
