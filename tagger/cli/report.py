@@ -106,7 +106,7 @@ def report(
             progress=step,
         )
     with replacing(file) as opened:
-        opened.write(report_page(found))
+        opened.write(report_page(found, options.naming(labels) if labels else ""))
     content = {"output": str(file), **found.as_dict()}
     output.finish(content, problems, as_json, partial(_print_summary, found, file))
 

@@ -110,7 +110,7 @@ class Report:
         }
 
 
-def report_page(report: Report) -> str:
+def report_page(report: Report, naming: str = "") -> str:
     """Return the report as HTML; its content security policy allows only its style and script."""
     style, script = render("report/page.css"), render("report/page.js")
     facets, known = report.facets, report.taxonomy.facets if report.taxonomy else ()
@@ -124,6 +124,7 @@ def report_page(report: Report) -> str:
         most_influential=most_influential,
         moment=datetime.fromisoformat,
         quote=shlex.quote,
+        naming=naming,
         anchors={
             name: f"paper-{n}"
             for n, paper in enumerate(report.papers, start=1)

@@ -76,6 +76,7 @@ def test_the_page_lists_the_papers_of_the_week_and_counts_those_before(library):
     page = report_page(found)
     assert "Week of 2026-03-23: 10 new papers" in page
     assert "Paper 1-5" not in page
+    assert " --labels ours</code>" in report_page(found, " --labels ours")
     assert len(build_report([library], None, weeks=2).papers) == 20
 
 
