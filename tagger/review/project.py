@@ -86,6 +86,7 @@ class ReviewProject:
         project = self._project()
         self.title = str(project.title)
         self.interface = str(project.label_config)
+        self.description = project.description or ""
         self.model_version = project.model_version or ""
         created = project.created_at
         self.key = f"{project.id}/{created.isoformat() if created else ''}"
@@ -349,6 +350,10 @@ def open_project(
             path=connection.url,
             hint="Choose another with --project, or omit the option",
         )
+    if create and not number and not project.description:
+        # Projects of earlier versions have none; a text that a user wrote stays.
+        with connection.errors(f"project {title}"):
+            connection.client.projects.update(project.id, description=_DESCRIPTION.format(title))
     return project
 
 

@@ -83,6 +83,19 @@ def test_a_project_that_was_renamed_is_found_again(taxonomy):
         assert (again.id, again.title) == (first.id, "Winter")
 
 
+@pytest.mark.parametrize(("written", "is_found"), [("", True), ("Ours", False)])
+def test_a_project_without_a_description_gets_one_that_finds_it_again(taxonomy, written, is_found):
+    with FakeLabelStudio().running() as server:
+        connection = Connection(server.url, KEY)
+        first = open_project(connection, taxonomy, None, create=True)
+        connection.client.projects.update(first.id, description=written)
+        open_project(connection, taxonomy, None)
+        assert connection.client.projects.get(first.id).description == written
+        open_project(connection, taxonomy, None, create=True)
+        connection.client.projects.update(first.id, title="Winter")
+        assert (open_project(connection, taxonomy, None, create=True).id == first.id) is is_found
+
+
 @pytest.mark.parametrize(
     "url", ["http://[::1", "nowhere", "ftp://x", "http://127.0.0.1:1", "", "http://127.0.0.1:99999"]
 )
