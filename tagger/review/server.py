@@ -204,7 +204,8 @@ class EmbeddedServer:
                 raise TaggerError(
                     f"Label Studio did not answer within {_START_SECONDS} s",
                     path=self._log,
-                    hint="Stop it with 'tagger review stop'",
+                    hint="The first start sets up the database, which may take longer. Look at the "
+                    "log, and run the command again to go on waiting. 'tagger review stop' ends it",
                 )
             time.sleep(0.3)
         log = self._log.read_text(encoding="utf-8", errors="replace")
