@@ -196,8 +196,8 @@ def _warn_of_rare_tags(result: TrainingResult) -> None:
             )
         else:
             output.warn(
-                f"{facet}: too few labels for or against {', '.join(tags)}; papers that get these "
-                "tags go to review, and they are left out of macro-F1"
+                f"{facet}: too few labels for or against {', '.join(tags)}; papers that get one of "
+                "these tags go to review, and macro-F1 leaves these tags out"
             )
 
 
