@@ -211,6 +211,10 @@ def fields_of(value: Mapping[str, Any], depth: int = _DEPTH) -> Mapping[str, Any
         title, subtitle = (" ".join(map(str, each)) for each in titles)
         if subtitle.casefold() not in title.casefold():
             added["title"] = f"{title}: {subtitle}"
+    for key, field in (("title_s", "title"), ("abstract_s", "abstract"), ("doiId_s", "doi")):
+        # HAL has a text for each language.
+        if not value.get(field) and (texts := value.get(key)):
+            added[field] = texts[0] if isinstance(texts, list) else texts
     content = value.get("content_text") or value.get("content_html")
     if not value.get("summary") and content:
         added["summary"] = content

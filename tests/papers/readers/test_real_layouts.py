@@ -213,6 +213,22 @@ INSPIRE = {
         ]
     }
 }
+HAL = {
+    "response": {
+        "docs": [
+            {"title_s": [TIDES, "Marées"], "abstract_s": [ABOUT], "doiId_s": "10.5555/tides"},
+            {"title_s": [BOOKS]},
+        ]
+    }
+}
+SCOPUS = {
+    "search-results": {
+        "entry": [
+            {"dc:title": TIDES, "dc:description": ABOUT, "prism:doi": "10.5555/tides"},
+            {"dc:title": BOOKS},
+        ]
+    }
+}
 DOAJ = {
     "results": [
         {"bibjson": {"title": TIDES, "identifier": [{"type": "DOI", "id": "10.5555/tides"}]}}
@@ -285,6 +301,8 @@ IN_PUBMED = [(TIDES, ABOUT, (DOI, PMID)), (BOOKS, "", ("pmid:39900012",))]
         ("a.json", json.dumps(CROSSREF), "json", [(TIDES, "A.", (DOI,))]),
         ("a.json", json.dumps(DATACITE), "json", BOTH[:1]),
         ("a.json", json.dumps(INSPIRE), "json", BOTH),
+        ("a.json", json.dumps(HAL), "json", BOTH),
+        ("a.json", json.dumps(SCOPUS), "json", BOTH),
         ("a.json", json.dumps(DOAJ), "json", [(TIDES, "", (DOI,))]),
         ("a.enw", TITLE_FIRST, "refer", BOTH),
         ("a.bib", BELOW_TEXT, "bibtex", BOTH),
