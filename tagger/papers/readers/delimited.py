@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -20,6 +21,7 @@ _MAX_CELL = 2**31 - 1
 _MAX_LINES = 50
 """Lines of a row whose quotes are repaired."""
 _FUNDING = "Funding Text 1"
+_FIELD_A_ROW = re.compile(r'^("?)abstract\1(?:[,;\t]|\r?$)', re.IGNORECASE | re.MULTILINE)
 _MAX_COLUMN_NAME = 60
 """Characters. A longer cell is a sentence, not the name of a column."""
 
@@ -48,6 +50,9 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
         raise TaggerError("the file contains only blank lines")
     columns = Columns.find(header.cells, source, header.line)
     size, at = len(header.cells), columns.positions["title"]
+    if at == 0 and "abstract" not in columns.positions and _FIELD_A_ROW.search(source.head):
+        hint = "Export the papers as RIS, or as CSV with one paper a row"
+        raise TaggerError("has a row for each field of a paper, as of Embase", hint=hint)
     for record in (_without_surplus(each, header) for each in records):
         if record.cells[at : at + 1] == header.cells[at : at + 1]:
             continue  # the header of another table, appended to this one

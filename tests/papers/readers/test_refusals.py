@@ -54,6 +54,7 @@ ENTITY = '<!DOCTYPE PubmedArticleSet [<!ENTITY a "b">]><PubmedArticleSet/>'
         ),
         ("parquet", parquet({"title": [b"A"]}), 1, "type bytes"),
         ("parquet", b"PAR1broken", None, "Parquet file"),
+        ("csv", '"Title","A"\n"Abstract","One."\n\n"Title","B"\n', None, "each field"),
         ("csv", "Name,Abstract\nA,one\n", 1, "the columns are: 'Name', 'Abstract'"),
         ("csv", 'Title,Abstract\n"A\nb",one\nB,"two\nthree\n', 4, "quoted cell"),
         ("csv", "Title,Abstract\nA,one\nB,2,3\n", 3, "the row has 3 cells, the header has 2"),
