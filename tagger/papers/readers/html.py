@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 
 from tagger.errors import TaggerError
 from tagger.papers.own_files import REPORT_TITLE
@@ -19,7 +19,8 @@ from tagger.papers.paper import Paper
 from tagger.papers.readers.blocks import MIN_ABSTRACT, Block, count_words, is_abstract, is_date
 from tagger.papers.readers.digest import Pair, Record, papers_of, papers_of_pairs
 from tagger.papers.readers.identifiers import identifier_of_link, written_identifiers
-from tagger.papers.readers.markup import MarkupBlock, MarkupPage, read_markup, root_element
+from tagger.papers.readers.markup import LETTER, MarkupBlock, MarkupPage, read_markup, root_element
+from tagger.papers.readers.page_parts import are_authors
 from tagger.papers.readers.records import make_paper
 from tagger.papers.readers.source import Source, parsing
 
@@ -30,6 +31,7 @@ _LABEL = re.compile(
 _META_ABSTRACTS = ("citation_abstract", "dc.description", "dcterms.abstract")
 _META_IDENTIFIERS = ("citation_doi", "citation_arxiv_id")
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_BELOW_TITLE = re.compile(r"^\s*[:.\u2013\u2014-]?(?:\s*\([^()]*\)[:.,]?)?\s*")
 _MIN_TITLE = 3
 """Words; a link of fewer words, such as "Full text", is not a title."""
 
@@ -66,6 +68,14 @@ def papers_of_markup(markup: str | bytes, source: Source) -> Iterator[Record]:
         sections = _sections(
             [block._replace(kind=kind) if _is_title(block) else block for block in blocks]
         )
+    # In a list below one heading, the items have titles of their own.
+    pairs = pairwise([*blocks, MarkupBlock("text", "")])
+    items = _sections([part for pair in pairs for part in _parts_of_item(*pair)])
+    above = [each.heading for each in items if each.abstracts]
+    titles = {heading.text for heading in above if heading.kind == "item"}
+    headings = sum(each.heading.kind == kind for each in sections)
+    if len(titles) > max(1, headings) and sum(heading.kind == kind for heading in above) < 2:
+        kind, sections = "item", items
     if kind:
         return papers_of_pairs(
             [each.pair for each in sections if each.heading.kind == kind], source
@@ -136,6 +146,25 @@ def _is_title(block: MarkupBlock) -> bool:
     """Return whether a block consists of a link to a paper and is as long as a title."""
     is_link = identifier_of_link(block.link) is not None and block.linked == block.text
     return is_link and len(block.text.split()) >= _MIN_TITLE and "://" not in block.text
+
+
+def _parts_of_item(block: MarkupBlock, below: MarkupBlock) -> Sequence[MarkupBlock]:
+    """Return the title of an item, a link or bold, and its text; of another block, itself."""
+    is_link = len(block.linked.split()) >= _MIN_TITLE and block.text.startswith(block.linked)
+    title = block.linked if is_link else block.bold
+    if block.kind != "text" or len(title.split()) < _MIN_TITLE or title[-1] == ":":
+        return [block]
+    before, found, rest = block.lines[0].partition(title)
+    lines = [_BELOW_TITLE.sub("", rest), *block.lines[1:]]
+    text = " ".join(dropwhile(lambda line: not _is_long(line), lines)) or " ".join(lines).strip()
+    if LETTER.search(before):  # links, such as "pdf"
+        is_title = bool(found)
+    elif _is_long(text):
+        is_title = not text[0].islower()
+    else:
+        is_title = (len(lines) > 1 or are_authors(rest.strip(" (),"))) and _is_long(below.text)
+    parts = [block._replace(kind="item", text=title), block._replace(text=text)]
+    return parts if is_title and "://" not in title else [block]
 
 
 def _kind_of_titles(sections: Sequence[_Section]) -> str | None:

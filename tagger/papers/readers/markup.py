@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tagger.papers.readers.source import check_encoding
@@ -21,6 +21,8 @@ _BLOCK = re.compile(
     "|thead"
 )
 _HEADING = re.compile(r"h[1-6]")
+_BOLD = ("b", "strong")
+LETTER = re.compile(r"[^\W\d_]")
 _TITLE_CLASS = re.compile(r"(?:^|[\s-])title(?![^\s-])|gse_alrt_title", re.IGNORECASE)
 # Of alerts of Google Scholar.
 _ABSTRACT_CLASS = re.compile(r"gse_alrt_sni")
@@ -29,13 +31,16 @@ _ABSTRACT_CLASS = re.compile(r"gse_alrt_sni")
 class MarkupBlock(NamedTuple):
     """A paragraph or heading, its first link, and the text of that link.
 
-    ``kind`` is ``h1`` to ``h6``, ``title`` or ``abstract`` (by CSS class), or ``text``.
+    ``kind`` is ``h1`` to ``h6``, ``title`` or ``abstract`` (by CSS class), or ``text``. ``bold`` is
+    the text in bold at the beginning, or behind links. The lines end at line breaks.
     """
 
     kind: str
     text: str
     link: str = ""
     linked: str = ""
+    bold: str = ""
+    lines: tuple[str, ...] = ()
 
 
 def root_element(head: str) -> str:
@@ -111,9 +116,13 @@ class MarkupPage:
         self._left_out = 0
         self._count = 0
         self._owner = self._open[0]
-        self._parts: list[str] = []
         self._breaks = 0
-        self._href, self._link, self._linked = "", "", list[str]()
+        self._href, self._in_link, self._in_bold = "", False, 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lines, self._link, self._linked = [list[str]()], "", list[str]()
+        self._bold, self._may_be_bold = list[str](), True
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         if tag == "meta":
@@ -124,10 +133,11 @@ class MarkupPage:
             self._left_out += 1
             return
         if tag == "a":
-            self._href = attributes.get("href") or ""
+            self._href, self._in_link = attributes.get("href") or "", True
         if tag == "br":
             self._breaks += 1
-            self._parts.append(" ")
+            self._lines.append([])
+        self._in_bold += tag in _BOLD
         block, block_kind, kind = self._open[-1]
         if tag in ("body", "html"):
             kind = "text"
@@ -147,7 +157,8 @@ class MarkupPage:
             self._left_out -= 1
             return
         if tag == "a":
-            self._href = ""
+            self._href, self._in_link = "", False
+        self._in_bold -= tag in _BOLD
         if len(self._open) > 1:
             self._open.pop()
 
@@ -161,13 +172,22 @@ class MarkupPage:
                 self._owner = element
             self._breaks = 0
             self._link = self._link or self._href
-        self._parts.append(text)
+        self._lines[-1].append(text)
         if self._href and self._href == self._link:
             self._linked.append(text)
+        if self._in_bold and self._may_be_bold:
+            self._bold.append(text)
+        elif (self._bold or not self._in_link) and LETTER.search(text):
+            self._may_be_bold = False
 
     def close(self) -> None:
-        text = " ".join("".join(self._parts).split())
-        if text:
-            linked = " ".join("".join(self._linked).split())
-            self.blocks.append(MarkupBlock(self._owner.block_kind, text, self._link, linked))
-        self._parts, self._link, self._linked = [], "", []
+        lines = tuple(filter(None, map(_joined, self._lines)))
+        if lines:
+            kind, linked, bold = self._owner.block_kind, *map(_joined, (self._linked, self._bold))
+            block = MarkupBlock(kind, " ".join(lines), self._link, linked, bold, lines)
+            self.blocks.append(block)
+        self._begin()
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return " ".join("".join(parts).split())

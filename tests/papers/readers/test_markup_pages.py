@@ -9,7 +9,7 @@ from helpers.reading import source, texts
 from helpers.samples import ABSTRACT, page
 
 from tagger.errors import TaggerError
-from tagger.papers import read_papers
+from tagger.papers import Paper, read_papers
 from tagger.papers.readers import FORMATS
 
 ATOM = f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -104,6 +104,38 @@ def test_titles_of_a_web_page_have_no_numbers_and_its_last_heading_is_no_paper()
     paper, notice = read(text)
     assert paper.title == "Tides"
     assert "See you next week" in notice
+
+
+TITLES = ("The First of the Titles", "Another Title of Some Words")
+ANTHOLOGY = """<p class="d-sm-flex"><span><a href="x.pdf">pdf</a> <a>bib</a></span><span><strong>
+<a href="/2026.x-long.1/"><span>{0}</span></a></strong><br><a href="/a/">Ann Other</a> |
+<a href="/b/">No Body</a></span></p><div class="abstract-collapse"><div>{1}</div></div>"""
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        '<li><a href="x">{0}</a><br>{1}</li>',
+        "<li><b>{0}</b> (Ann Other, No Body). {1}</li>",
+        "<li><strong>{0}</strong><br>Ann Other, No Body<br><i>The Sea</i><br>{1}</li>",
+        "<li><strong>{0}</strong><ul><li><b>Abstract:</b> {1}</li></ul></li>",
+        '<li><b><a href="x">{0}</a></b> \u2014 {1}</li>',
+        ANTHOLOGY,
+    ],
+)
+@pytest.mark.parametrize("above", ["<h1>This week</h1>", f"<h1>We read</h1><p>{ABSTRACT}</p>", ""])
+def test_items_below_one_heading_are_papers_of_their_own(item, above):
+    items = "".join(item.format(title, ABSTRACT) for title in TITLES)
+    read_all = read(f"<!doctype html><html><body>{above}{items}</body></html>")
+    papers = [each for each in read_all if isinstance(each, Paper)]
+    assert texts(papers) == [(title, ABSTRACT) for title in TITLES]
+
+
+def test_points_below_headings_belong_to_their_papers():
+    points = f"<ul><li><b>What is new here.</b> {ABSTRACT}</li></ul>"
+    sections = "".join(f"<h3>{title}</h3><p>{ABSTRACT}</p>{points}" for title in TITLES)
+    papers = read(f"<html><body>{sections}</body></html>")
+    assert [paper.title for paper in papers] == [*TITLES]
 
 
 def test_a_feed_gives_whole_abstracts_and_dois_where_databases_put_them():
