@@ -54,7 +54,7 @@ _BOLD_ITEM = re.compile(
 )
 _ITEM = re.compile(rf"{_BULLET}|\d{{1,3}}[.)]\s")
 _NOTE_LINK = re.compile(r"\[\[(?:[^\[\]|]+\|)?([^\[\]|]+)\]\]")
-_TITLE_WITH_LINK = re.compile(r"\[([^\[\]]+)\]\((https?://[^\s()]+)\)")
+TITLE_WITH_LINK = re.compile(r"\[([^\[\]]+)\]\((https?://[^\s()]+)\)")
 _TITLE_AND_REST = (
     re.compile(
         r"((\*\*|__)\S.*?\2|\[[^\[\]]+\]\(https?://[^\s()]+\))\s*(?P<rest>\(.*\)|\W?\s*\w.*)"
@@ -288,7 +288,7 @@ def _without_marks(line: int, text: str, link: str) -> Block:
             title = _MARKS.sub("", emphasised[2], 1)
         if noted := _NOTE_LINK.fullmatch(title):
             title = noted[1]
-        if linked := _TITLE_WITH_LINK.fullmatch(title):
+        if linked := TITLE_WITH_LINK.fullmatch(title):
             title, link = linked[1], link or linked[2]
     return Block(line, title, link, level)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tagger.errors import TaggerError
 from tagger.papers.paper import Paper
+from tagger.papers.readers.blocks import TITLE_WITH_LINK
 from tagger.papers.readers.identifiers import identifiers_of, written_identifiers
 from tagger.papers.readers.records import make_paper
 from tagger.papers.readers.source import Source
@@ -122,6 +123,8 @@ def paper_of_fields(fields: Mapping[str, Any], source: Source, line: int) -> Pap
         except TypeError as error:
             if name not in _MAY_BE_ANYTHING:
                 return TaggerError(f"expected text, found {error}", line=line, field=name)
+    if titled := TITLE_WITH_LINK.fullmatch(values["title"].strip()):  # in Markdown
+        values["title"], values["link"] = titled[1], values["link"] or titled[2]
     written = written_identifiers(
         f"{values['id']} {values['identifiers']} {values['s2']} corpusid:{values['s2']}"
     )

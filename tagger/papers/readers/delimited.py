@@ -21,6 +21,7 @@ _MAX_CELL = 2**31 - 1
 _MAX_LINES = 50
 """Lines of a row whose quotes are repaired."""
 _FUNDING = "Funding Text 1"
+_RULE = re.compile(r"[-:\s]*-[-:\s]*")
 _FIELD_A_ROW = re.compile(r'^("?)abstract\1(?:[,;\t]|\r?$)', re.IGNORECASE | re.MULTILINE)
 _MAX_COLUMN_NAME = 60
 """Characters. A longer cell is a sentence, not the name of a column."""
@@ -49,13 +50,16 @@ def read(source: Source) -> Iterator[Paper | TaggerError]:
     if header is None:
         raise TaggerError("the file contains only blank lines")
     columns = Columns.find(header.cells, source, header.line)
-    size, at = len(header.cells), columns.positions["title"]
-    if at == 0 and "abstract" not in columns.positions and _FIELD_A_ROW.search(source.head):
+    size = len(header.cells)
+    after_mark = min(1, size - 1)  # the first cell of an appended header may have a byte order mark
+    is_first = columns.positions["title"] == 0 and "abstract" not in columns.positions
+    if is_first and _FIELD_A_ROW.search(source.head):
         hint = "Export the papers as RIS, or as CSV with one paper a row"
         raise TaggerError("has a row for each field of a paper, as of Embase", hint=hint)
     for record in (_without_surplus(each, header) for each in records):
-        if record.cells[at : at + 1] == header.cells[at : at + 1]:
-            continue  # the header of another table, appended to this one
+        is_header = record.cells[after_mark:] == header.cells[after_mark:]
+        if is_header or _RULE.fullmatch("".join(record.cells)):
+            continue  # of another table, appended to this one; or the rule of one in Markdown
         if record.is_as_long_as(header):
             yield columns.paper(record.cells, source, record.line)
         elif record.is_broken:

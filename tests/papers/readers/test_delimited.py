@@ -33,6 +33,7 @@ def test_any_cells_are_read_without_loss(table, delimiter, encoding):
         ("Search of 3 May\n\nTitle,AB\nA,one\n\nB,two\n", ["A", "B"]),
         ("\ttitle\tabstract\n0\tA\tone\n1\tB\ttwo\n", ["A", "B"]),
         ('AB,Title\none,A\n\ufeff"AB","Title"\ntwo,B\n', ["A", "B"]),
+        ("Title,Year\nA,2020\nTitle,2021\nTitle,Year\nB,2022\n", ["A", "Title", "B"]),
         ("Source title,Title,Year\nJ,A,2020\n", ["A"]),
         ("title,abstract,,\nA,one,,\nB,two,,,,\n", ["A", "B"]),
         ("PT\tTI\tAB\nJ\tA\tone\t\nJ\tB\ttwo\t\n", ["A", "B"]),
@@ -48,6 +49,16 @@ def test_any_cells_are_read_without_loss(table, delimiter, encoding):
 def test_dialect_and_header_are_recognised(content, titles):
     assert delimited.recognise(source(content))
     assert [paper.title for paper in delimited.read(source(content))] == titles
+
+
+def test_a_table_in_markdown_is_read_without_its_rule_and_with_its_links():
+    content = (
+        "# Weekly\n\n| # | Title | Abstract |\n|:-:|---|---|\n"
+        "| 1 | [Tides](https://arxiv.org/abs/2101.00001) | one |\n| 2 | Ebbs [sic] | two |\n"
+    )
+    tides, ebbs = delimited.read(source(content))
+    assert texts([tides, ebbs]) == [("Tides", "one"), ("Ebbs [sic]", "two")]
+    assert (tides.identifiers, ebbs.identifiers) == (("arxiv:2101.00001",), ())
 
 
 def test_a_quote_that_is_never_closed_costs_one_record():
