@@ -13,7 +13,13 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from tagger.papers.readers.identifiers import written_identifiers
-from tagger.papers.readers.page_parts import Part, are_authors, author_lines, part_of
+from tagger.papers.readers.page_parts import (
+    Part,
+    are_authors,
+    author_lines,
+    ends_abstract,
+    part_of,
+)
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sept?|oct|nov|dec)[a-z]*\.?"
 _DATE_LINE = re.compile(
@@ -36,6 +42,8 @@ _ABSTRACT = re.compile(
     r"[*_]{0,3}abstract[*_]{0,3}(?:[:.]|\s*[\u2013\u2014-])[*_]{0,3}\s+(?=\S)", re.IGNORECASE
 )
 _QUOTE = re.compile(r"^\s*(?:>+(?:\s+|$))+")
+_TOGGLE = re.compile(r" (?:\u25b3 Less|\u25bd More)$")
+"""The end of an abstract in the results of arXiv's search."""
 _YAML = re.compile(r"\s*$|[\w-]+:|\s+\S|- ")
 _MAX_PREAMBLE = 100
 """Lines."""
@@ -98,13 +106,14 @@ def blocks_of(text: str) -> list[Block]:
     """
     lines = [_QUOTE.sub("", line).rstrip() for line in _without_preamble(text)]
     items = _bold_items(lines)
-    lines = [line.strip() for line in lines]
+    lines = [_TOGGLE.sub("", line.strip()) for line in lines]
     lines = ["" if _NO_TEXT.fullmatch(line) else line for line in lines]
     authors, starts = author_lines(_titles_of_lines(lines)), _titles_below_abstracts(lines)
     page = _Page()
     for number, line in enumerate([*lines, ""], start=1):
         found, is_day = _LINK_LINE.fullmatch(line), is_date(line)
-        if number in starts or _HEADING.match(line):
+        is_end = number in starts or ends_abstract(line)
+        if _HEADING.match(line) or (is_end and page.in_abstract):
             page.end_paragraph()
         if item := items.get(number):
             page.end_paragraph()

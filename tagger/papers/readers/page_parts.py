@@ -34,8 +34,10 @@ _IN_ABSTRACT = re.compile(
     r"titles?|authors?|links?|urls?|pdf|doi|arxiv.*|published|key ?words?", re.I
 )
 """Names that are names of parts within an abstract, too; others may be those of its sections."""
-_NUMBER = re.compile(r"(?:\[\d+\]\s+)?arXiv:(\S+)\s+(?:\[|Announce ).*", re.IGNORECASE)
+_NUMBER = re.compile(r"(?:(?:\[\d+\]|\d+\.)\s+)?arXiv:(\S+)\s+(?:\[|Announce ).*", re.IGNORECASE)
 """A line at each title on arXiv's pages: "[1] arXiv:2101.00001 [pdf, html, other]"."""
+_ANNOUNCED = re.compile(r"submitted .*; originally announced ", re.IGNORECASE)
+"""A line below each abstract in the results of arXiv's search."""
 _LINK_WORDS = (
     r"(?:pdf|bib|abs|abstract|html|arxiv|doi|code|link|paper|github|url|view|page|save|read|more"
     r"|the|full|text|here)"
@@ -76,6 +78,11 @@ class Part(NamedTuple):
     text: str = ""
     link: str = ""
     may_be_in_abstract: bool = False
+
+
+def ends_abstract(line: str) -> bool:
+    """Return whether a line is below an abstract, or at the next title, on arXiv's pages."""
+    return bool(_NUMBER.fullmatch(line) or _ANNOUNCED.match(line))
 
 
 def part_of(line: str) -> Part | None:

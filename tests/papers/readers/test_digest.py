@@ -182,6 +182,23 @@ def test_a_link_above_a_title_is_not_that_of_the_paper_before():
     assert [paper.identifiers for paper in digest.read(source(given))] == [(), ()]
 
 
+@pytest.mark.parametrize("toggle", [" \u25b3 Less", " \u25bd More", ""])
+def test_results_of_a_search_on_arxiv_need_no_blank_lines(toggle):
+    text = "We sail and dock. " * 15
+    given = "".join(
+        f"arXiv:2611.0000{n} [pdf, other] cs.CL\n{title}\nAuthors: Ada Li, Ed Fox\n"
+        f"Abstract: {text.strip()}{toggle}\n"
+        f"Submitted {n} May, 2026; originally announced May 2026.\nComments: 9 pages\n"
+        for n, title in enumerate(["Tides of Text", "Ebbs and Flows", "Quiet Old Ports"], 1)
+    )
+    papers = list(digest.read(source(given)))
+    assert [(paper.title, paper.id, paper.abstract) for paper in papers] == [
+        ("Tides of Text", "arxiv:2611.00001", text.strip()),
+        ("Ebbs and Flows", "arxiv:2611.00002", text.strip()),
+        ("Quiet Old Ports", "arxiv:2611.00003", text.strip()),
+    ]
+
+
 def test_what_only_looks_like_a_label_is_a_title_or_text():
     abstract = "We sail and dock. " * 15 + "\nSubjects: forty > 30 ships.\nCode: none."
     names = ["TLDR: Short Tides", "Link: A Map of Ports", "SCORE: Old Ports", "Deep\nBlue Seas"]
