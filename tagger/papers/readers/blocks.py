@@ -101,8 +101,9 @@ def blocks_of(text: str) -> list[Block]:
     """Split a text into blocks.
 
     A line that is only a link is the link of its block, or of the block before. Within an abstract
-    links and dates are text. Lines with authors or another label end the title above them; what is
-    between them and the end of the paragraph is left out, unless it is an abstract.
+    links and dates are text, except the link of a paper at its end. Lines with authors or another
+    label end the title above them; what is between them and the end of the paragraph is left out,
+    unless it is an abstract.
     """
     lines = [_QUOTE.sub("", line).rstrip() for line in _without_preamble(text)]
     items = _bold_items(lines)
@@ -110,7 +111,8 @@ def blocks_of(text: str) -> list[Block]:
     lines = ["" if _NO_TEXT.fullmatch(line) else line for line in lines]
     authors, starts = author_lines(_titles_of_lines(lines)), _titles_below_abstracts(lines)
     page = _Page()
-    for number, line in enumerate([*lines, ""], start=1):
+    lines.append("")
+    for number, line in enumerate(lines, start=1):
         found, is_day = _LINK_LINE.fullmatch(line), is_date(line)
         is_end = number in starts or ends_abstract(line)
         if _HEADING.match(line) or (is_end and page.in_abstract):
@@ -122,7 +124,9 @@ def blocks_of(text: str) -> list[Block]:
             continue
         part = Part("other") if number in authors else part_of(line)
         if (found or is_day or part) and page.in_abstract:
-            found, is_day = None, False
+            is_last = not lines[number] or number + 1 in starts
+            found = found if found and is_last and written_identifiers(found[1]) else None
+            is_day = False
             part = part if part and part.may_be_in_abstract else None
         if part:
             page.add_part(number, part)

@@ -1,6 +1,6 @@
 import pytest
-from helpers.reading import source
-from helpers.samples import page
+from helpers.reading import source, texts
+from helpers.samples import ABSTRACT, page
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -275,3 +275,16 @@ def test_a_closing_sentence_is_named_and_is_no_paper(closing):
 def test_a_title_that_links_to_a_note_has_no_brackets(title):
     papers = digest.read(source(page(title, "Tides")))
     assert [paper.title for paper in papers] == ["Quiet Experts", "Tides"]
+
+
+@pytest.mark.parametrize(("below_title", "between"), [("\n", 2), ("\n\n", 2), ("\n", 1)])
+def test_a_link_below_an_abstract_is_that_of_its_paper(below_title, between):
+    titles = ("1. Tides and Their Models", "2. Ebbs and Their Models")
+    numbers = ("2101.00001", "2101.00002")
+    text = "".join(
+        f"{title}{below_title}{ABSTRACT}\nhttps://arxiv.org/abs/{number}" + between * "\n"
+        for title, number in zip(titles, numbers, strict=True)
+    )
+    papers = list(digest.read(source(text)))
+    assert texts(papers) == [(title[3:], ABSTRACT) for title in titles]
+    assert [paper.identifiers for paper in papers] == [(f"arxiv:{number}",) for number in numbers]
