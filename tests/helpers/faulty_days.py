@@ -19,7 +19,8 @@ from tagger.labels import LabelStore, current_labels
 from tagger.registry import Registry
 from tagger.review import open_project
 
-TRIES = 8
+TRIES = 24
+"""More than a day has faults."""
 TITLES = [f"Paper {n} on heart and court" for n in range(12)]
 
 
