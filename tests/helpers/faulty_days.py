@@ -20,7 +20,7 @@ from tagger.registry import Registry
 from tagger.review import open_project
 
 TRIES = 24
-"""More than a day has faults."""
+"""Of each command, more than the faults of a day."""
 TITLES = [f"Paper {n} on heart and court" for n in range(12)]
 
 
